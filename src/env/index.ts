@@ -1,0 +1,28 @@
+export type { Cancel, Clock, Env, Logger, Random } from './env.ts'
+export type { Disk, File, Files, KeyRange, KeyValue, Store, StoreOperation } from './disk.ts'
+export { StoreLockedError } from './disk.ts'
+export type {
+  CallContext,
+  CallOptions,
+  Codec,
+  Connection,
+  ConnectOptions,
+  FlowControl,
+  Handler,
+  HealthSource,
+  Listener,
+  ListenOptions,
+  MethodKind,
+  Network,
+  Receiver,
+  RpcMethod,
+  Sink,
+} from './network.ts'
+export {
+  AddressInUseError,
+  RpcError,
+  StatusCode,
+  duplexHandler,
+  serverStreamHandler,
+  unaryHandler,
+} from './network.ts'
