@@ -1,0 +1,58 @@
+/** A member of the cluster as every node's settings name it. */
+export interface ClusterMember {
+  readonly nodeId: string
+  /** HOST:PORT where its peers and clients reach it. */
+  readonly address: string
+}
+
+/**
+ * What a node may hold and how it keeps time. Everything is optional; a figure left out has the default that is named
+ * here. The CLI checks the ranges before a node sees them.
+ */
+export interface ServerLimits {
+  /** The largest record, key and headers included. Default 1 MiB. */
+  readonly maxRecordBytes?: number
+  /** The largest encoded batch. Default 4 MiB. */
+  readonly maxBatchBytes?: number
+  /** Bytes of appends without an answer yet, per connection. Default 16 MiB. */
+  readonly maxInflightBytesPerConnection?: number
+  /** Bytes of appends without an answer yet, per partition. Default 64 MiB. */
+  readonly maxInflightBytesPerPartition?: number
+  /** Partitions of a topic. Default 1,024. */
+  readonly maxPartitionsPerTopic?: number
+  /** Replicas that one node hosts. Default 10,000. */
+  readonly maxReplicasPerNode?: number
+  /** Streams of clients that are open at once. Default 4,096. */
+  readonly maxOpenStreams?: number
+  /** One tick of the Raft groups. Default 50 ms. */
+  readonly tickMs?: number
+  /** A follower without a leader stands for election after this and up to twice as long. Default 500 ms; a multiple of tickMs. */
+  readonly electionTimeoutMs?: number
+  /** A leader's heartbeats. Default 100 ms; a multiple of tickMs. */
+  readonly heartbeatMs?: number
+  /** A leader whose disk answers nothing for so long steps down. Default 5,000 ms. */
+  readonly stalledDiskMs?: number
+  /** Payloads of so many bytes and more go to segment files. Default 4,096. */
+  readonly segmentThresholdBytes?: number
+  /** A segment file is closed at this size. Default 64 MiB. */
+  readonly segmentBytes?: number
+  /** At a stop, so long at most to hand leadership over and to finish what is under way. Default 5,000 ms. */
+  readonly shutdownMs?: number
+}
+
+/** The settings of one node, complete and checked. */
+export interface ServerConfig {
+  /** 1 to 249 of a-z, A-Z, 0-9, ".", "_" and "-"; not "." or "..". */
+  readonly nodeId: string
+  /** HOST:PORT to bind; port 0 takes a free one (for tests: the other nodes have to know the real one). */
+  readonly listen: string
+  /** The node's own folder: one node, one folder. */
+  readonly dataDirectory: string
+  /** Every node that the cluster starts with, this one included; the same list on every node. */
+  readonly cluster: readonly ClusterMember[]
+  /** A node doesn't talk to nodes of a cluster with another name. */
+  readonly clusterName: string
+  /** Replicas of a partition are kept on different hosts as far as there are enough. Default: the node id. */
+  readonly hostLabel: string
+  readonly limits?: ServerLimits
+}
