@@ -1,0 +1,102 @@
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { Disk, File, Files } from '../disk.ts'
+import { openLevelStore } from './store.ts'
+
+/** LevelDB (through `level`) and the file system. */
+export function nodeDisk(): Disk {
+  return { openStore: openLevelStore, files: nodeFiles }
+}
+
+const nodeFiles: Files = {
+  async makeDirectory(path) {
+    await mkdir(path, { recursive: true })
+  },
+  async list(path) {
+    try {
+      return (await readdir(path)).sort()
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return []
+      throw error
+    }
+  },
+  async open(path) {
+    return new NodeFile(await open(path, constants.O_RDWR | constants.O_CREAT, 0o644))
+  },
+  async remove(path) {
+    await rm(path, { force: true })
+  },
+  async removeDirectory(path) {
+    await rm(path, { force: true, recursive: true })
+  },
+  async syncDirectory(path) {
+    const handle = await open(path, constants.O_RDONLY)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+}
+
+class NodeFile implements File {
+  readonly #handle: FileHandle
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  async sizeBytes(): Promise<number> {
+    return (await this.#handle.stat()).size
+  }
+
+  async write(chunks: readonly Uint8Array[], position: number): Promise<void> {
+    let rest: readonly Uint8Array[] = chunks.filter((chunk) => chunk.length > 0)
+    let at = position
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#handle.writev(rest, at)
+      if (bytesWritten === 0) throw new Error(`a write at position ${at} wrote no byte; is the disk full?`)
+      at += bytesWritten
+      rest = withoutBytes(rest, bytesWritten)
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.datasync()
+  }
+
+  async read(position: number, length: number): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(length)
+    let filled = 0
+    while (filled < length) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, position + filled)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return bytes.subarray(0, filled)
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#handle.truncate(length)
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+}
+
+/** What is left of the chunks after a write of `count` bytes, which may end inside a chunk. */
+export function withoutBytes(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let left = count
+  for (let i = 0; i < chunks.length; i++) {
+    const chunk = chunks[i]!
+    if (left < chunk.length) return [chunk.subarray(left), ...chunks.slice(i + 1)]
+    left -= chunk.length
+  }
+  return []
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

@@ -1,0 +1,102 @@
+import { Level } from 'level'
+import type { KeyRange, KeyValue, Store, StoreOperation } from '../disk.ts'
+import { StoreLockedError } from '../disk.ts'
+
+type Database = Level<Uint8Array, Uint8Array>
+
+/** LevelDB's memtable and write-ahead log; two of them may be in memory at a time. */
+const writeBufferBytes = 16 * 1024 * 1024
+/** Cache of uncompressed table blocks. */
+const cacheBytes = 16 * 1024 * 1024
+/** One crossing into LevelDB brings at most about so many bytes and so many pairs. */
+const chunkBytes = 128 * 1024
+const chunkPairs = 1000
+/** Above these, opening the database takes longer than what they save (LevelDB's own default for files). */
+const maxOpenFiles = 1000
+
+export async function openLevelStore(directory: string): Promise<Store> {
+  const database: Database = new Level<Uint8Array, Uint8Array>(directory, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    // Payloads mostly come compressed by producers, and the rest isn't worth the turn's time.
+    compression: false,
+    writeBufferSize: writeBufferBytes,
+    cacheSize: cacheBytes,
+    maxOpenFiles,
+  })
+  try {
+    await database.open()
+  } catch (error) {
+    if (isLocked(error)) throw new StoreLockedError(directory, { cause: error })
+    throw new Error(`the LevelDB store in ${directory} can't be opened: ${rootMessage(error)}`, {
+      cause: error,
+    })
+  }
+  return new LevelStore(database)
+}
+
+class LevelStore implements Store {
+  readonly #database: Database
+  #failure: unknown
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#database.get(key)
+  }
+
+  async batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
+    await this.#write(() => this.#database.batch(operations as StoreOperation[], { sync: options.sync }))
+  }
+
+  async *iterate(range: KeyRange): AsyncIterable<KeyValue> {
+    const { gte, lt, reverse = false, limit = Infinity } = range
+    if (limit <= 0) return
+    const iterator = this.#database.iterator({ gte, lt, reverse, highWaterMarkBytes: chunkBytes })
+    try {
+      let left = limit
+      while (left > 0) {
+        const chunk = await iterator.nextv(Math.min(left, chunkPairs))
+        if (chunk.length === 0) return
+        left -= chunk.length
+        yield* chunk
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  async clear(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
+    await this.#write(() => this.#database.clear({ gte: range.gte, lt: range.lt }))
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close()
+  }
+
+  /** LevelDB latches a failed sync but not every failed write; a retry past either could leave a hole, so both are final. */
+  async #write(run: () => Promise<void>): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    try {
+      await run()
+    } catch (error) {
+      this.#failure ??= error
+      throw error
+    }
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && at.code === 'LEVEL_LOCKED') return true
+  }
+  return false
+}
+
+function rootMessage(error: unknown): string {
+  let at = error
+  while (at instanceof Error && at.cause !== undefined) at = at.cause
+  return at instanceof Error ? at.message : String(at)
+}
