@@ -283,6 +283,14 @@ export const ERROR_REASONS = {
     meaning: 'A fault in Flotilla itself.',
     wayOut: 'Report it with the log of the node.',
   },
+  UNREACHABLE: {
+    number: 34,
+    status: StatusCode.unavailable,
+    effect: 'none',
+    retryable: true,
+    meaning: 'No connection to the node could be made; the call never left the client.',
+    wayOut: 'Correct the address (--bootstrap), or start the node.',
+  },
 } as const satisfies Record<string, ReasonRow>
 
 export type ErrorReason = keyof typeof ERROR_REASONS

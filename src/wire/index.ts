@@ -1,0 +1,32 @@
+export type * from './messages.ts'
+export type { ErrorEffect, ErrorReason, FlotillaErrorOptions, LeaderHint, OffsetRange } from './errors.ts'
+export { ERROR_REASONS, FlotillaError } from './errors.ts'
+export { LIMITS } from './limits.ts'
+export type { RecordLimits } from './limits.ts'
+export {
+  CLUSTER_SERVICE,
+  LOG_SERVICE,
+  TOPIC_SERVICE,
+  clusterMethods,
+  logMethods,
+  topicMethods,
+} from './methods.ts'
+export { murmur2 } from './murmur2.ts'
+export { validateNodeId, validateProducerId, validateTopicName } from './names.ts'
+export { hashRanges, partitionForHash, partitionForKey } from './partitioner.ts'
+export type { HashRange, PartitionedTopic } from './partitioner.ts'
+export { MalformedMessageError } from './protobuf.ts'
+export { PROTO_DIRECTORY, PROTO_FILES } from './protos.ts'
+export { decodeRecordSet, firstRecordKey, skimRecordSet, sliceRecordSet } from './record-set.ts'
+export type { KeyVisitor } from './record-set.ts'
+export { RecordSetBuilder, encodeRecordSet, sizeOfRecord } from './record-set-builder.ts'
+export type { RecordSize } from './record-set-builder.ts'
+export {
+  decodeStatus,
+  encodeStatus,
+  fromErrorMessage,
+  fromRpcError,
+  toErrorMessage,
+  toRpcError,
+} from './status.ts'
+export { millisecondsOf, timestampOf } from './time.ts'
