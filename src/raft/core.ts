@@ -1,0 +1,240 @@
+import { assert } from './assert.ts'
+import { isVoter, membersOf } from './configuration.ts'
+import { chain } from './digest.ts'
+import { Durability } from './durability.ts'
+import { entryBytes, RaftLog } from './log.ts'
+import { Outbox } from './outbox.ts'
+import { Progress } from './progress.ts'
+import {
+  asLogIndex,
+  asTerm,
+  type Bootstrap,
+  type Configuration,
+  type Draft,
+  type Entry,
+  type EntryKind,
+  type HardState,
+  type LogIndex,
+  type Message,
+  type NodeId,
+  type RaftConfig,
+  type Role,
+  type Term,
+} from './types.ts'
+
+const NOOP: Draft = { header: new Uint8Array(0), payload: [], payloadBytes: 0, payloadCrc32: 0 }
+
+/**
+ * The state that the roles share (figure 2, "State"), and the transitions between roles. Election, Replication, Follower,
+ * ReadIndex and Transfer act on it; Raft tells them when.
+ */
+export class Core {
+  readonly config: RaftConfig
+  readonly log: RaftLog
+  readonly durability: Durability
+  readonly outbox = new Outbox()
+  configuration: Configuration
+
+  term: Term
+  votedFor: NodeId | undefined
+  commit: LogIndex
+  /** The state machine has folded up to here. */
+  applied: LogIndex
+  /** Committed entries have been handed out to be folded up to here: applied <= handedOut <= commit. */
+  handedOut: LogIndex
+
+  role: Role = 'follower'
+  leader: NodeId | undefined
+  /** The disk failed: mute for good. */
+  failed = false
+
+  ticks = 0
+  /** Ticks since the leader was heard from, a vote was given, or the last campaign. */
+  electionElapsed = 0
+  electionTimeout = 0
+  heartbeatElapsed = 0
+
+  /** Candidates: who answered what. */
+  readonly votes = new Map<NodeId, boolean>()
+
+  /** Leaders: the others, sorted by id. */
+  followers: Progress[] = []
+  /** Leaders: bytes of entries that aren't committed yet. */
+  uncommittedBytes = 0
+  /** Leaders: the follower that is to take over, and since how many ticks. */
+  transfer: { readonly to: NodeId; ticks: number } | undefined
+  /** Leaders: reads that no round serves yet. */
+  waitingReads: number[] = []
+  /** Leaders: the reads of the round that waits for a quorum, and what they may read at. */
+  readRound:
+    { readonly round: number; readonly index: LogIndex; readonly contexts: readonly number[] } | undefined
+  newestReadRound = 0
+
+  readonly #random: (bound: number) => number
+
+  constructor(config: RaftConfig, bootstrap: Bootstrap, random: (bound: number) => number) {
+    this.config = config
+    this.#random = random
+    this.log = new RaftLog(bootstrap)
+    this.durability = new Durability(this.log, bootstrap)
+    this.configuration = bootstrap.configuration
+    this.term = bootstrap.hardState.term
+    this.votedFor = bootstrap.hardState.votedFor
+    this.applied = bootstrap.applied
+    this.handedOut = bootstrap.applied
+    this.commit = asLogIndex(Math.max(bootstrap.hardState.commit, bootstrap.applied))
+    assert(
+      this.commit <= this.log.last.index,
+      'raft.bootstrap-commit',
+      () => `commit ${this.commit}, last ${this.log.last.index}: storage lost committed entries`,
+    )
+    assert(this.log.last.term <= this.term, 'raft.bootstrap-hard-term')
+    assert(this.applied >= this.log.lowEnd.index, 'raft.bootstrap-applied')
+    assert(
+      this.applied === this.log.last.index || this.log.entryAt(this.applied + 1) !== undefined,
+      'raft.bootstrap-reach',
+      () => `tail must reach back to ${this.applied + 1}`,
+    )
+    this.resetElectionTimer()
+  }
+
+  get id(): NodeId {
+    return this.config.id
+  }
+
+  hardState(): HardState {
+    return { term: this.term, votedFor: this.votedFor, commit: this.commit }
+  }
+
+  /** A new draw each time, so that candidates that collided don't collide again (§5.2). */
+  resetElectionTimer(): void {
+    const { electionTicks } = this.config
+    this.electionElapsed = 0
+    const extra = this.#random(electionTicks)
+    assert(Number.isInteger(extra) && extra >= 0 && extra < electionTicks, 'raft.random', () => `${extra}`)
+    this.electionTimeout = electionTicks + extra
+  }
+
+  send(message: Message): void {
+    this.outbox.messages.push(message)
+  }
+
+  /** Sends once all that led to this message is on stable storage. */
+  sendDurably(message: Message): void {
+    this.durability.gate(message, this.hardState())
+  }
+
+  follower(id: NodeId): Progress | undefined {
+    for (const progress of this.followers) if (progress.id === id) return progress
+    return undefined
+  }
+
+  mayCampaign(): boolean {
+    return isVoter(this.configuration, this.id) && this.durability.ticksWaiting < this.config.stalledDiskTicks
+  }
+
+  /** Leaders: an entry of the own term is committed, so all that ever was committed is known to be (§5.4.2, §8). */
+  ownTermCommitted(): boolean {
+    return this.role === 'leader' && this.log.termAt(this.commit) === this.term
+  }
+
+  #enterTerm(term: Term): void {
+    assert(term > this.term, 'raft.term-monotone', () => `${term} after ${this.term}`)
+    this.term = term
+    this.votedFor = undefined
+  }
+
+  /** Same term: votedFor stays, a node has one vote in a term whatever it becomes. */
+  becomeFollower(term: Term, leader: NodeId | undefined): void {
+    if (term !== this.term) this.#enterTerm(term)
+    const wasFollower = this.role === 'follower'
+    this.#leaveLeadership()
+    this.role = 'follower'
+    this.leader = leader
+    if (!wasFollower || leader !== undefined) this.resetElectionTimer()
+  }
+
+  /** Asks whether it could win without raising anybody's term (thesis §9.6). */
+  becomePreCandidate(): void {
+    assert(this.role !== 'leader', 'raft.leader-campaigns')
+    this.role = 'pre-candidate'
+    this.leader = undefined
+    this.votes.clear()
+    this.resetElectionTimer()
+  }
+
+  becomeCandidate(): void {
+    assert(this.role !== 'leader', 'raft.leader-stands')
+    this.#enterTerm(asTerm(this.term + 1))
+    this.role = 'candidate'
+    this.leader = undefined
+    this.votedFor = this.id
+    this.votes.clear()
+    this.resetElectionTimer()
+  }
+
+  becomeLeader(): void {
+    assert(this.role === 'candidate', 'raft.leader-without-election', () => this.role)
+    assert(this.log.last.term <= this.term, 'raft.leader-term')
+    this.role = 'leader'
+    this.leader = this.id
+    this.heartbeatElapsed = 0
+    this.newestReadRound = 0
+    this.uncommittedBytes = 0
+    for (let index = this.commit + 1; index <= this.log.last.index; index += 1) {
+      this.uncommittedBytes += entryBytes(this.log.entryAt(index)!)
+    }
+    const next = asLogIndex(this.log.last.index + 1)
+    this.followers = membersOf(this.configuration)
+      .filter((id) => id !== this.id)
+      .map((id) => new Progress(id, next, this.ticks, this.config))
+    // Without an entry of its own term a leader can commit nothing (§5.4.2).
+    this.append('noop', NOOP)
+  }
+
+  #leaveLeadership(): void {
+    this.followers = []
+    this.uncommittedBytes = 0
+    this.transfer = undefined
+    this.votes.clear()
+    this.outbox.droppedReads.push(...this.waitingReads, ...(this.readRound?.contexts ?? []))
+    this.waitingReads = []
+    this.readRound = undefined
+  }
+
+  /** Leaders: the only place where entries come into being. */
+  append(kind: EntryKind, draft: Draft): Entry {
+    assert(this.role === 'leader', 'raft.append-as-follower')
+    const { last } = this.log
+    const { header, payload, payloadBytes, payloadCrc32 } = draft
+    const index = asLogIndex(last.index + 1)
+    const { term } = this
+    const digest = chain(last.digest, { index, term, kind, payloadBytes, payloadCrc32, header })
+    const entry: Entry = { index, term, kind, digest, header, payload, payloadBytes, payloadCrc32 }
+    this.log.append(entry)
+    this.uncommittedBytes += entryBytes(entry)
+    return entry
+  }
+
+  commitTo(index: LogIndex): void {
+    if (index <= this.commit) return
+    assert(index <= this.log.last.index, 'raft.commit-beyond-last', () => {
+      return `commit ${index}, last ${this.log.last.index}: this node lost entries that it had acknowledged`
+    })
+    if (this.role === 'leader') {
+      for (let at = this.commit + 1; at <= index; at += 1) {
+        this.uncommittedBytes -= entryBytes(this.log.entryAt(at)!)
+      }
+    }
+    this.commit = index
+  }
+
+  /** The disk is gone. What it still holds can't be told, so nothing may be promised any more. */
+  fail(): void {
+    if (this.failed) return
+    this.becomeFollower(this.term, undefined)
+    this.durability.fail()
+    this.outbox.messages = []
+    this.failed = true
+  }
+}

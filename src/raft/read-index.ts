@@ -1,0 +1,62 @@
+import type { Core } from './core.ts'
+import { hasQuorum } from './quorum.ts'
+import { asLogIndex } from './types.ts'
+
+/** Reads beyond so many waiting ones are dropped: a leader that can't confirm must not gather them without end. */
+const MOST_WAITING_READS = 65_536
+
+/**
+ * Linearizable reads without a log entry (thesis §6.4): the commit index is current if, after the read came in, a quorum
+ * still follows this leader. One round of heartbeats serves all reads that wait when it starts; the next round starts
+ * when that one is through, so the number of rounds depends on the round trip and not on the number of reads.
+ */
+export class ReadIndex {
+  readonly #core: Core
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  request(context: number): void {
+    const core = this.#core
+    if (core.role !== 'leader' || core.waitingReads.length >= MOST_WAITING_READS) {
+      core.outbox.droppedReads.push(context)
+      return
+    }
+    core.waitingReads.push(context)
+  }
+
+  /** Whether a round can start. Before an entry of its own term is committed a leader doesn't know what is (§8). */
+  hasWork(): boolean {
+    const core = this.#core
+    return core.readRound === undefined && core.waitingReads.length > 0 && core.ownTermCommitted()
+  }
+
+  /** Starts the next round. True where heartbeats must go out for it; a lost one is made up for by those of the ticks. */
+  startRound(): boolean {
+    if (!this.hasWork()) return false
+    const core = this.#core
+    core.newestReadRound += 1
+    core.readRound = { round: core.newestReadRound, index: core.commit, contexts: core.waitingReads }
+    core.waitingReads = []
+    this.confirm()
+    return core.readRound !== undefined
+  }
+
+  /** Serves the round under way if a quorum has answered it. */
+  confirm(): void {
+    const core = this.#core
+    const { readRound } = core
+    if (readRound === undefined || !this.isConfirmed(readRound.round)) return
+    core.readRound = undefined
+    const index = asLogIndex(readRound.index)
+    for (const context of readRound.contexts) core.outbox.reads.push({ context, index })
+  }
+
+  isConfirmed(round: number): boolean {
+    const core = this.#core
+    return hasQuorum(core.configuration, (id) => {
+      return id === core.id || (core.follower(id)?.readRound ?? 0) >= round
+    })
+  }
+}

@@ -1,0 +1,228 @@
+import { assert } from './assert.ts'
+import type { CatchUp } from './catch-up.ts'
+import type { Core } from './core.ts'
+import { entryBytes, markOf } from './log.ts'
+import type { Progress } from './progress.ts'
+import { hasQuorum, quorumIndex } from './quorum.ts'
+import type { Transfer } from './transfer.ts'
+import {
+  asLogIndex,
+  type AppendReply,
+  type Entry,
+  type HeartbeatReply,
+  type LogIndex,
+  type LogMark,
+} from './types.ts'
+
+/** What has to be done next for a follower. */
+type Need = 'nothing' | 'entries' | 'empty' | 'catch-up'
+
+/** The leader's side of log replication (§5.3): sends entries, follows what arrived, and commits. */
+export class Replication {
+  readonly #core: Core
+  readonly #catchUp: CatchUp
+  readonly #transfer: Transfer
+
+  constructor(core: Core, catchUp: CatchUp, transfer: Transfer) {
+    this.#core = core
+    this.#catchUp = catchUp
+    this.#transfer = transfer
+  }
+
+  /** Leaders, once a tick. */
+  tick(): void {
+    const core = this.#core
+    const { config, ticks } = core
+    const isActive = (progress: Progress): boolean => ticks - progress.heardAtTick < config.electionTicks
+    const heardFromQuorum = hasQuorum(core.configuration, (id) => {
+      const progress = core.follower(id)
+      return progress === undefined ? id === core.id : isActive(progress)
+    })
+    // CheckQuorum (thesis §6.2): whoever talks to a leader that can't commit should look for another. And a leader whose
+    // disk hangs would keep everybody waiting, because its heartbeats need no disk.
+    if (!heardFromQuorum || core.durability.ticksWaiting >= config.stalledDiskTicks) {
+      core.becomeFollower(core.term, undefined)
+      return
+    }
+    this.#transfer.tick()
+    for (const progress of core.followers) this.#catchUp.tick(progress)
+    core.heartbeatElapsed += 1
+    if (core.heartbeatElapsed >= config.heartbeatTicks) {
+      core.heartbeatElapsed = 0
+      this.broadcastHeartbeat()
+    }
+  }
+
+  broadcastHeartbeat(): void {
+    const { id, term, commit, followers, newestReadRound } = this.#core
+    for (const progress of followers) {
+      this.#core.send({
+        type: 'heartbeat',
+        from: id,
+        to: progress.id,
+        term,
+        // Never beyond what the follower surely has: above that, its log could still be another leader's.
+        commit: asLogIndex(Math.min(progress.match, commit)),
+        readRound: newestReadRound,
+      })
+    }
+  }
+
+  #need(progress: Progress): Need {
+    const { log, commit } = this.#core
+    if (progress.state === 'snapshot' || progress.fetchFrom !== undefined) return 'nothing'
+    if (progress.state === 'probe' && progress.paused) return 'nothing'
+    if (progress.next <= log.last.index && (progress.state === 'probe' || !progress.inflights.isFull())) {
+      const inMemory = this.#markBefore(progress) !== undefined && log.entryAt(progress.next) !== undefined
+      return inMemory ? 'entries' : 'catch-up'
+    }
+    const hasNews = progress.state === 'probe' || progress.poked || progress.commitSent < commit
+    if (!hasNews) return 'nothing'
+    return this.#markBefore(progress) === undefined ? 'catch-up' : 'empty'
+  }
+
+  #markBefore(progress: Progress): LogMark | undefined {
+    const index = progress.next - 1
+    const { sentMark } = progress
+    return sentMark?.index === index ? sentMark : this.#core.log.markAt(index)
+  }
+
+  hasWork(): boolean {
+    return this.#core.followers.some((progress) => this.#need(progress) !== 'nothing')
+  }
+
+  /**
+   * Sends all that may leave now. Done when output is asked for and not at each proposal, so that what was proposed in
+   * one turn shares a message.
+   */
+  sendAppends(): void {
+    for (const progress of this.#core.followers) {
+      for (let need = this.#need(progress); need !== 'nothing'; need = this.#need(progress)) {
+        if (need === 'catch-up') {
+          this.#catchUp.begin(progress, this.#markBefore(progress))
+          break
+        }
+        this.#sendFromMemory(progress, need)
+      }
+    }
+  }
+
+  #sendFromMemory(progress: Progress, need: 'entries' | 'empty'): void {
+    const { log, config } = this.#core
+    const previous = this.#markBefore(progress)
+    assert(previous !== undefined, 'raft.send-without-mark')
+    const entries = need === 'empty' ? [] : log.slice(progress.next, log.last.index, config.maxAppendBytes)
+    assert(entries !== undefined, 'raft.send-without-entries')
+    this.sendAppend(progress, previous, entries)
+  }
+
+  sendAppend(progress: Progress, previous: LogMark, entries: readonly Entry[]): void {
+    const core = this.#core
+    assert(previous.index === progress.next - 1, 'raft.send-previous', () => `${previous.index}`)
+    core.send({
+      type: 'append',
+      from: core.id,
+      to: progress.id,
+      term: core.term,
+      previous: markOf(previous),
+      entries,
+      commit: core.commit,
+    })
+    progress.commitSent = core.commit
+    progress.poked = false
+    const newest = entries.at(-1)
+    if (newest !== undefined) {
+      let bytes = 0
+      for (const entry of entries) bytes += entryBytes(entry)
+      progress.sent(markOf(newest), bytes)
+    } else if (progress.state === 'probe') {
+      progress.paused = true
+    }
+  }
+
+  handleAppendReply(reply: AppendReply): void {
+    const progress = this.#core.follower(reply.from)
+    if (progress === undefined) return
+    progress.heardAtTick = this.#core.ticks
+    if (reply.accepted) this.#confirmed(progress, reply.index)
+    else this.#rejected(progress, reply)
+  }
+
+  #confirmed(progress: Progress, index: LogIndex): void {
+    const { log } = this.#core
+    assert(index <= log.last.index, 'raft.reply-beyond-log', () => {
+      return `${progress.id} acknowledged ${index}, the log ends at ${log.last.index}`
+    })
+    const isNews = index > progress.match
+    progress.confirm(index)
+    switch (progress.state) {
+      case 'probe':
+        if (index >= progress.match) progress.becomeReplicate()
+        break
+      case 'replicate':
+        break
+      case 'snapshot':
+        // However it got there: from the low end on, entries will do.
+        if (progress.match >= log.lowEnd.index) progress.becomeReplicate()
+        break
+    }
+    if (!isNews) return
+    this.maybeCommit()
+    this.#transfer.proceed()
+  }
+
+  #rejected(progress: Progress, reply: AppendReply): void {
+    const refused = reply.index
+    switch (progress.state) {
+      case 'snapshot':
+        return
+      case 'replicate':
+        // Refused, but confirmed since: an answer that was overtaken.
+        if (refused <= progress.match) return
+        break
+      case 'probe':
+        if (refused !== progress.next - 1) return
+        break
+    }
+    const agreesTo = this.#core.log.lastAtOrBelowTerm(Math.min(reply.hintIndex, refused), reply.hintTerm)
+    // At least one step back per answer, whatever the hint says, and never below what is confirmed.
+    const next = Math.max(Math.min(refused, agreesTo + 1), progress.match + 1)
+    progress.becomeProbe(next, false)
+  }
+
+  handleHeartbeatReply(reply: HeartbeatReply): void {
+    const core = this.#core
+    const progress = core.follower(reply.from)
+    if (progress === undefined) return
+    progress.heardAtTick = core.ticks
+    progress.readRound = Math.max(progress.readRound, reply.readRound)
+    // It lives, so what is still missing may have got lost. An append without entries is enough to find out, so this
+    // needs no room in the window, and a window full of lost messages can't stay full.
+    progress.paused = false
+    if (progress.match < core.log.last.index) progress.poked = true
+  }
+
+  /** §5.3 and §5.4.2: what a quorum holds is committed, if it is of the own term; all before it is, with it. */
+  maybeCommit(): void {
+    const core = this.#core
+    const index = quorumIndex(core.configuration, (id) => this.matchOf(id))
+    if (index > core.commit && this.mayCommit(index)) core.commitTo(asLogIndex(index))
+  }
+
+  /** Counting replicas proves nothing for an entry of an earlier term: figure 8. */
+  mayCommit(index: number): boolean {
+    return this.#core.log.termAt(index) === this.#core.term
+  }
+
+  /** The leader's own log counts only as far as it is on its disk. */
+  matchOf(id: string): number {
+    const core = this.#core
+    if (id === core.id) return core.durability.persisted
+    return core.followers.find((progress) => progress.id === id)?.match ?? 0
+  }
+
+  unreachable(progress: Progress): void {
+    // Paused, or a transport that fails at once would be asked again at once. A heartbeat's answer goes on.
+    progress.becomeProbe(progress.match + 1, true)
+  }
+}

@@ -1,0 +1,49 @@
+import { isVoter } from './configuration.ts'
+import type { Core } from './core.ts'
+import type { Progress } from './progress.ts'
+import type { NodeId } from './types.ts'
+
+/** Leadership transfer (thesis §3.10): take no more proposals, let the target catch up, have it stand at once. */
+export class Transfer {
+  readonly #core: Core
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  begin(to: NodeId | undefined): void {
+    const core = this.#core
+    const target = to ?? this.#furthestAlong()?.id
+    if (target === undefined || core.transfer?.to === target) return
+    if (core.follower(target) === undefined || !isVoter(core.configuration, target)) return
+    core.transfer = { to: target, ticks: 0 }
+    this.proceed()
+  }
+
+  #furthestAlong(): Progress | undefined {
+    const { followers, configuration, ticks, config } = this.#core
+    let best: Progress | undefined
+    for (const progress of followers) {
+      const isActive = ticks - progress.heardAtTick < config.electionTicks
+      if (!isActive || !isVoter(configuration, progress.id)) continue
+      if (best === undefined || progress.match > best.match) best = progress
+    }
+    return best
+  }
+
+  /** The target may have caught up. */
+  proceed(): void {
+    const { transfer, log, id, term } = this.#core
+    if (transfer === undefined) return
+    if (this.#core.follower(transfer.to)?.match !== log.last.index) return
+    this.#core.send({ type: 'timeoutNow', from: id, to: transfer.to, term })
+  }
+
+  /** The target had its chance: after an election timeout proposals are taken again. */
+  tick(): void {
+    const core = this.#core
+    if (core.transfer === undefined) return
+    core.transfer.ticks += 1
+    if (core.transfer.ticks >= core.config.electionTicks) core.transfer = undefined
+  }
+}
