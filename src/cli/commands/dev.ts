@@ -1,0 +1,102 @@
+import type { Command } from 'commander'
+import { prettyLine } from '../../env/node/logger.ts'
+import { awaitCluster, Interrupted, isFormed } from '../cluster-ready.ts'
+import { ClusterLauncher, describeExit, planCluster } from '../cluster-launcher.ts'
+import type { CliContext } from '../context.ts'
+import { wrongUse } from '../failure.ts'
+import { paint, type Style } from '../format.ts'
+import { leafCommand, nonEmpty, wholeNumber } from '../options.ts'
+
+export interface ClusterFlags {
+  readonly port: number
+  readonly data: string
+}
+
+interface DevFlags extends ClusterFlags {
+  readonly nodes: number
+}
+
+const nodeStyles: readonly Style[] = ['cyan', 'magenta', 'yellow', 'green', 'blue']
+
+export function withClusterFlags(command: Command): Command {
+  return command
+    .option('--port <n>', 'the port of the first node; the others follow', wholeNumber(1, 65_535), 7101)
+    .option('--data <dir>', 'holds a folder a node', nonEmpty, './data')
+}
+
+export function registerDev(program: Command, context: CliContext): void {
+  withClusterFlags(
+    leafCommand(program, 'dev', 'run a cluster on this machine, each node in a process of its own').option(
+      '--nodes <n>',
+      'how many nodes',
+      wholeNumber(1, 9),
+      3,
+    ),
+  ).action((flags: DevFlags) => runDev(context, flags))
+}
+
+/** The ports of a cluster that starts at `port`, checked. */
+export function checkPorts(port: number, nodes: number): void {
+  if (port + nodes - 1 > 65_535) {
+    throw wrongUse(
+      `error: ${nodes} nodes from port ${port} on would need ports above 65535; choose a lower --port`,
+    )
+  }
+}
+
+async function runDev(context: CliContext, flags: DevFlags): Promise<void> {
+  const { stdout, stderr, interrupted } = context
+  checkPorts(flags.port, flags.nodes)
+  const plan = planCluster({ nodes: flags.nodes, firstPort: flags.port, dataDirectory: flags.data })
+  const label = (nodeId: string): string => {
+    const index = plan.nodes.findIndex((node) => node.nodeId === nodeId)
+    return paint(stderr, nodeStyles[index % nodeStyles.length] ?? 'cyan', nodeId)
+  }
+  await using launcher = new ClusterLauncher(context, plan, {
+    onLine: (nodeId, line) => stderr.write(`${label(nodeId)}  ${prettyLine(line)}\n`),
+    onLoss: (nodeId, status) =>
+      stderr.write(
+        `${label(nodeId)}  is gone (${describeExit(status)}); nothing starts it again by itself\n`,
+      ),
+  })
+  try {
+    await launcher.startAll()
+    await awaitFormed(context, plan.bootstrap, plan.nodes.length)
+  } catch (error) {
+    if (error instanceof Interrupted || interrupted.aborted) return
+    throw error
+  }
+  stdout.write(invitation(plan.bootstrap.split(',')[0] ?? '', plan.nodes.length))
+  await untilAborted(interrupted)
+  stderr.write('stopping\n')
+}
+
+export async function awaitFormed(context: CliContext, bootstrap: string, nodes: number): Promise<void> {
+  const client = await context.connect({ bootstrap })
+  try {
+    await awaitCluster(context, client, 'all nodes have found each other', (cluster) =>
+      isFormed(cluster, nodes),
+    )
+  } finally {
+    await client.close()
+  }
+}
+
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+function invitation(address: string, nodes: number): string {
+  const flag = address === '127.0.0.1:7101' ? '' : ` --bootstrap ${address}`
+  return `
+The cluster is up. In another terminal:
+
+  npx flotilla topic create orders --partitions 3 --replication ${nodes >= 3 ? 3 : 1}${flag}
+  printf 'ann: tea\\nbob: coffee\\n' | npx flotilla produce orders --key-separator ': '${flag}
+  npx flotilla consume orders --until-end${flag}
+  npx flotilla cluster describe${flag}
+
+Ctrl-C stops it.
+`
+}
