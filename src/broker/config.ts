@@ -36,6 +36,10 @@ export interface ServerLimits {
   readonly segmentThresholdBytes?: number
   /** A segment file is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number
+  /** The metadata group's log is cut behind its stored state when it is so many entries longer. Default 1,000. */
+  readonly metadataCompactEntries?: number
+  /** The longest that an append waits for a majority; then its outcome is unknown. Default 30,000 ms. */
+  readonly appendTimeoutMs?: number
   /** At a stop, so long at most to hand leadership over and to finish what is under way. Default 5,000 ms. */
   readonly shutdownMs?: number
 }

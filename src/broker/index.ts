@@ -1,0 +1,2 @@
+export type { ClusterMember, ServerConfig, ServerLimits } from './config.ts'
+export { startServer, type RunningServer } from './server.ts'

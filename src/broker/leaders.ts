@@ -1,0 +1,83 @@
+import type { Cancel, Clock } from '../env/index.ts'
+import type { GroupId } from '../log/types.ts'
+import type { NodeId, Term } from '../raft/types.ts'
+
+export interface KnownLeader {
+  readonly leader: NodeId | undefined
+  readonly term: Term
+}
+
+/** Who leads which group, as far as this node has heard: from its own replicas and from the leaders' notices. */
+export class LeaderTable {
+  readonly #clock: Clock
+  readonly #known = new Map<GroupId, KnownLeader>()
+  readonly #listeners = new Set<(groupId: GroupId) => void>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get(groupId: GroupId): KnownLeader | undefined {
+    return this.#known.get(groupId)
+  }
+
+  /** A newer term beats an older one; within a term there is one leader, and `undefined` means that it is silent. */
+  learn(groupId: GroupId, term: Term, leader: NodeId | undefined): void {
+    const known = this.#known.get(groupId)
+    if (known !== undefined && (known.term > term || (known.term === term && known.leader === leader))) return
+    this.#known.set(groupId, { leader, term })
+    this.#changed(groupId)
+  }
+
+  /** A node can't be reached: what it led has no leader that is of use, until somebody says otherwise. */
+  forgetNode(node: NodeId): void {
+    for (const [groupId, known] of this.#known) {
+      if (known.leader !== node) continue
+      this.#known.set(groupId, { leader: undefined, term: known.term })
+      this.#changed(groupId)
+    }
+  }
+
+  forgetGroup(groupId: GroupId): void {
+    this.#known.delete(groupId)
+  }
+
+  onChange(listener: (groupId: GroupId) => void): Cancel {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The leader, as soon as one other than `not` is known; undefined at the deadline or when `signal` is aborted. */
+  waitFor(
+    groupId: GroupId,
+    deadlineMs: number,
+    signal?: AbortSignal,
+    not?: NodeId,
+  ): Promise<NodeId | undefined> {
+    const find = (): NodeId | undefined => {
+      const leader = this.#known.get(groupId)?.leader
+      return leader === not ? undefined : leader
+    }
+    const now = find()
+    if (now !== undefined || signal?.aborted === true) return Promise.resolve(now)
+    return new Promise((resolve) => {
+      const finish = (leader: NodeId | undefined): void => {
+        cancelTimer()
+        cancelListener()
+        signal?.removeEventListener('abort', aborted)
+        resolve(leader)
+      }
+      const aborted = (): void => finish(undefined)
+      const cancelTimer = this.#clock.setTimer(Math.max(0, deadlineMs - this.#clock.nowMs()), aborted)
+      const cancelListener = this.onChange((changed) => {
+        const leader = changed === groupId ? find() : undefined
+        if (leader !== undefined) finish(leader)
+      })
+      signal?.addEventListener('abort', aborted)
+    })
+  }
+
+  #changed(groupId: GroupId): void {
+    for (const listener of [...this.#listeners]) listener(groupId)
+  }
+}

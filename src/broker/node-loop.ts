@@ -1,0 +1,168 @@
+import type { Clock, Logger } from '../env/index.ts'
+import type { GroupId, GroupWrite, LogStorage } from '../log/types.ts'
+import type { PersistToken, Snapshot } from '../raft/types.ts'
+import { FlotillaError } from '../wire/errors.ts'
+import type { Replica } from './replica.ts'
+
+interface Pending {
+  readonly write: GroupWrite
+  /** Called when the write is on stable storage. */
+  readonly durable: (() => void) | undefined
+}
+
+/**
+ * The node's one loop. A turn takes the output of every replica that has work: messages leave at once, and in parallel
+ * everything that must become durable, of all groups, goes into one group commit. One commit runs at a time; what comes
+ * up meanwhile is gathered for the next. Consensus needs no more: each answer that depends on the disk waits in the
+ * core for its token.
+ */
+export class NodeLoop {
+  readonly #clock: Clock
+  readonly #storage: LogStorage
+  readonly #logger: Logger
+  readonly #flush: () => void
+  readonly #onFailure: (error: Error) => void
+
+  readonly #replicas = new Map<GroupId, Replica>()
+  #dirty = new Set<Replica>()
+  #scheduled = false
+  #gathered: Pending[] = []
+  #committing: Promise<void> | undefined
+  #failed = false
+  #closed = false
+
+  /** `flush` is called at the end of each turn, to send what the turn left for the peers. */
+  constructor(parts: {
+    readonly clock: Clock
+    readonly storage: LogStorage
+    readonly logger: Logger
+    readonly flush: () => void
+    readonly onFailure: (error: Error) => void
+  }) {
+    this.#clock = parts.clock
+    this.#storage = parts.storage
+    this.#logger = parts.logger
+    this.#flush = parts.flush
+    this.#onFailure = parts.onFailure
+  }
+
+  get replicas(): ReadonlyMap<GroupId, Replica> {
+    return this.#replicas
+  }
+
+  add(replica: Replica): void {
+    this.#replicas.set(replica.groupId, replica)
+    this.wake(replica)
+  }
+
+  remove(replica: Replica): void {
+    this.#replicas.delete(replica.groupId)
+    this.#dirty.delete(replica)
+  }
+
+  wake(replica: Replica): void {
+    this.#dirty.add(replica)
+    this.schedule()
+  }
+
+  /** A turn will come soon, also where only messages or writes wait. */
+  schedule(): void {
+    if (this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    this.#clock.defer(() => this.#turn())
+  }
+
+  /** Makes a write durable that no core asked for: a new group, one that is forgotten. */
+  write(write: GroupWrite, durable?: () => void): void {
+    this.#gathered.push({ write, durable })
+    this.schedule()
+  }
+
+  tick(): void {
+    const nowMs = this.#clock.nowMs()
+    for (const replica of this.#replicas.values()) this.#guarded(() => replica.tick(nowMs))
+  }
+
+  /** Waits for the commit under way; takes no further turn. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#committing
+  }
+
+  #turn(): void {
+    this.#scheduled = false
+    if (this.#failed || this.#closed) return
+    const dirty = this.#dirty
+    this.#dirty = new Set()
+    for (const replica of dirty) {
+      this.#guarded(() => {
+        for (const { write, token } of replica.turn()) {
+          this.#gathered.push({
+            write,
+            durable: token === undefined ? undefined : this.#tellPersisted(replica, token),
+          })
+        }
+      })
+    }
+    this.#flush()
+    if (this.#committing === undefined && this.#gathered.length > 0) this.#startCommit()
+  }
+
+  #tellPersisted(replica: Replica, token: PersistToken): () => void {
+    return () => replica.persisted(token)
+  }
+
+  #startCommit(): void {
+    const turn = this.#gathered
+    this.#gathered = []
+    const written = new Set(turn.map(({ write }) => write.groupId))
+    for (const groupId of written) this.#addSavedState(groupId, turn)
+    this.#committing = this.#storage.commit(turn.map(({ write }) => write)).then(
+      () => this.#committed(turn),
+      (error: unknown) => this.#storageFailed(error),
+    )
+  }
+
+  #addSavedState(groupId: GroupId, turn: Pending[]): void {
+    const replica = this.#replicas.get(groupId)
+    const write = replica?.saveState()
+    if (replica === undefined || write === undefined) return
+    const lowEnd: Snapshot | undefined = write.lowEnd
+    turn.push({ write, durable: lowEnd === undefined ? undefined : () => replica.compacted(lowEnd) })
+  }
+
+  #committed(turn: readonly Pending[]): void {
+    this.#committing = undefined
+    for (const { durable } of turn) if (durable !== undefined) this.#guarded(durable)
+    if (this.#gathered.length > 0) this.schedule()
+  }
+
+  /** Final: after a failed sync nobody knows what is on the disk, so nothing is retried. */
+  #storageFailed(error: unknown): void {
+    this.#committing = undefined
+    this.#failed = true
+    for (const replica of this.#replicas.values()) {
+      replica.step({ type: 'storageFailed' })
+      // Followers notice the silence; those who wait here are told at once.
+      replica.stop(
+        () => new FlotillaError('STORAGE_FAILED', `the disk of this node failed: ${String(error)}`),
+      )
+    }
+    this.#onFailure(new Error(`the disk failed and the node stops: ${String(error)}`, { cause: error }))
+  }
+
+  /** A broken invariant stops the node rather than letting it go on with it. */
+  #guarded(work: () => void): void {
+    if (this.#failed) return
+    try {
+      work()
+    } catch (error) {
+      this.#failed = true
+      this.#logger.error(
+        { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+        'invariant broken',
+      )
+      this.#onFailure(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+}

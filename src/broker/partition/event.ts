@@ -1,0 +1,103 @@
+import { assert } from '../assert.ts'
+import { asOffset, type Offset } from '../../log/types.ts'
+import type { ProducerIdentity } from '../../wire/messages.ts'
+
+/** One producer's batch within an entry. */
+export interface BatchMark {
+  readonly recordCount: number
+  /** Length of its record set in the entry's payload. */
+  readonly byteLength: number
+  readonly producer: ProducerIdentity | undefined
+}
+
+/**
+ * The one event of a data partition: batches were appended. The entry's payload is their record sets end to end,
+ * which is itself a record set. `baseOffset` and `recordCount` lie in the entry, so that the mapping from Raft index
+ * to offset is truncated together with it.
+ */
+export interface RecordsAppended {
+  readonly baseOffset: Offset
+  readonly recordCount: number
+  /** By the leader's clock; never below that of the event before. */
+  readonly appendTimeMs: number
+  readonly batches: readonly BatchMark[]
+}
+
+/** Keeps a header below the 64 KiB of raft's Draft: 85 bytes a batch with the longest producer id. */
+export const MAX_BATCHES_PER_ENTRY = 512
+
+const VERSION = 1
+const FIXED_BYTES = 1 + 8 + 4 + 8 + 4
+const NO_PRODUCER = 0
+const text = new TextDecoder('utf-8', { fatal: true })
+
+/** Layout: docs/storage-format.md, "Header of a records entry". */
+export function encodeRecordsAppended(event: RecordsAppended): Uint8Array {
+  assert(event.batches.length <= MAX_BATCHES_PER_ENTRY, 'event.batch-count', `${event.batches.length}`)
+  let length = FIXED_BYTES
+  for (const batch of event.batches)
+    length += 9 + (batch.producer ? Buffer.byteLength(batch.producer.producerId) + 12 : 0)
+  const out = Buffer.allocUnsafe(length)
+  let at = out.writeUInt8(VERSION, 0)
+  at = writeUint64(out, event.baseOffset, at)
+  at = out.writeUInt32BE(event.recordCount, at)
+  at = writeUint64(out, event.appendTimeMs, at)
+  at = out.writeUInt32BE(event.batches.length, at)
+  for (const batch of event.batches) {
+    at = out.writeUInt32BE(batch.recordCount, at)
+    at = out.writeUInt32BE(batch.byteLength, at)
+    if (batch.producer === undefined) {
+      at = out.writeUInt8(NO_PRODUCER, at)
+      continue
+    }
+    const idAt = at + 1
+    const idLength = out.write(batch.producer.producerId, idAt, 'utf8')
+    out.writeUInt8(idLength, at)
+    at = out.writeUInt32BE(batch.producer.epoch, idAt + idLength)
+    at = writeUint64(out, batch.producer.sequence, at)
+  }
+  assert(at === length, 'event.encoded-length', `${at} of ${length}`)
+  return out
+}
+
+export function decodeRecordsAppended(header: Uint8Array): RecordsAppended {
+  const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
+  assert(bytes.readUInt8(0) === VERSION, 'event.version', `${bytes[0]}`)
+  const baseOffset = asOffset(readUint64(bytes, 1))
+  const recordCount = bytes.readUInt32BE(9)
+  const appendTimeMs = readUint64(bytes, 13)
+  const batches: BatchMark[] = []
+  let at = FIXED_BYTES
+  let records = 0
+  for (let left = bytes.readUInt32BE(21); left > 0; left--) {
+    const batchRecords = bytes.readUInt32BE(at)
+    const byteLength = bytes.readUInt32BE(at + 4)
+    const idLength = bytes.readUInt8(at + 8)
+    at += 9
+    records += batchRecords
+    if (idLength === NO_PRODUCER) {
+      batches.push({ recordCount: batchRecords, byteLength, producer: undefined })
+      continue
+    }
+    const producerId = text.decode(bytes.subarray(at, at + idLength))
+    const epoch = bytes.readUInt32BE(at + idLength)
+    const sequence = readUint64(bytes, at + idLength + 4)
+    at += idLength + 12
+    batches.push({ recordCount: batchRecords, byteLength, producer: { producerId, epoch, sequence } })
+  }
+  assert(at === bytes.length, 'event.decoded-length', `${at} of ${bytes.length}`)
+  assert(records === recordCount, 'event.record-count', `${records} of ${recordCount}`)
+  return { baseOffset, recordCount, appendTimeMs, batches }
+}
+
+export function writeUint64(out: Buffer, value: number, at: number): number {
+  assert(Number.isSafeInteger(value) && value >= 0, 'event.safe-integer', `${value}`)
+  out.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
+  return out.writeUInt32BE(value % 0x1_0000_0000, at + 4)
+}
+
+export function readUint64(bytes: Buffer, at: number): number {
+  const value = bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
+  assert(Number.isSafeInteger(value), 'event.safe-integer-read', `${value}`)
+  return value
+}

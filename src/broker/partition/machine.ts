@@ -1,0 +1,291 @@
+import { crc32 } from 'node:zlib'
+import type { Clock } from '../../env/index.ts'
+import type { IndexPoint, Offset } from '../../log/types.ts'
+import type { Draft, Entry, LogIndex, ProposeResult, Snapshot, Term } from '../../raft/types.ts'
+import { FlotillaError } from '../../wire/errors.ts'
+import type { AppendResponse, ProducerIdentity } from '../../wire/messages.ts'
+import { assert } from '../assert.ts'
+import { PendingReplies, type Reply } from '../replies.ts'
+import type { StateMachine } from '../state-machine.ts'
+import {
+  MAX_BATCHES_PER_ENTRY,
+  decodeRecordsAppended,
+  encodeRecordsAppended,
+  type BatchMark,
+} from './event.ts'
+import { Signposts } from './signposts.ts'
+import { PartitionState } from './state.ts'
+
+/** Producers that a partition remembers. Part of the replicated state: the same on every node, so not a setting. */
+export const PRODUCERS_PER_PARTITION = 1024
+
+/** A batch that was found well-formed and waits for the leader's decision. */
+export interface AppendCommand {
+  readonly records: Uint8Array
+  readonly recordCount: number
+  readonly producer: ProducerIdentity | undefined
+  readonly reply: Reply<AppendResponse>
+}
+
+export interface PartitionLimits {
+  /** Bytes of records in one entry; a single batch may exceed it. */
+  readonly maxEntryBytes: number
+  /** Bytes of records that wait for a decision; more is refused as THROTTLED. */
+  readonly maxPendingBytes: number
+}
+
+/** The state machine of a data partition. */
+export class PartitionMachine implements StateMachine {
+  readonly partition: number
+  readonly #clock: Clock
+  readonly #limits: PartitionLimits
+  #state: PartitionState
+  #lowOffset: number
+  readonly #signposts = new Signposts()
+  /** The applied state with the leader's own undecided events folded on top; undefined while not leading. */
+  #view: PartitionState | undefined
+  #pending: AppendCommand[] = []
+  #pendingBytes = 0
+  readonly #replies = new PendingReplies<AppendResponse>()
+  /** The newest entry proposed in this reign, for answers that wait for an earlier try to be committed. */
+  #lastProposed: { readonly index: LogIndex; readonly term: Term } | undefined
+  readonly #listeners = new Set<() => void>()
+
+  /** `state` is the stored state to go on from, `lowState` the one at the log's low end. */
+  constructor(
+    partition: number,
+    clock: Clock,
+    limits: PartitionLimits,
+    state: Uint8Array,
+    lowState: Uint8Array,
+  ) {
+    this.partition = partition
+    this.#clock = clock
+    this.#limits = limits
+    this.#state = PartitionState.decode(state, PRODUCERS_PER_PARTITION)
+    this.#lowOffset = PartitionState.decode(lowState, PRODUCERS_PER_PARTITION).nextOffset
+  }
+
+  /** The oldest offset that this replica keeps. */
+  get lowOffset(): number {
+    return this.#lowOffset
+  }
+
+  /** The offset after the last committed record that this replica has folded. */
+  get highWatermark(): Offset {
+    return this.#state.nextOffset
+  }
+
+  /** Signposts that lie in memory; older ones are in storage. */
+  get signposts(): Signposts {
+    return this.#signposts
+  }
+
+  /** Calls `listener` after the high watermark rose. */
+  onAdvance(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  // -- commands ------------------------------------------------------------------------------------------------
+
+  /** Queues a batch for decision, or refuses it at once where too much waits already. */
+  submit(command: AppendCommand): void {
+    const bytes = command.records.byteLength
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#limits.maxPendingBytes) {
+      command.reply.done(
+        new FlotillaError(
+          'THROTTLED',
+          `${this.#pendingBytes} bytes wait for partition ${this.partition}, ${bytes} more would pass the limit of ${this.#limits.maxPendingBytes}`,
+          { retryDelayMs: 100 },
+        ),
+      )
+      return
+    }
+    this.#pendingBytes += bytes
+    this.#pending.push(command)
+  }
+
+  hasCommands(): boolean {
+    return this.#pending.length > 0
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  lead(_term: Term): void {
+    this.#view = this.#state.clone()
+    this.#lastProposed = undefined
+  }
+
+  follow(error: () => FlotillaError): void {
+    this.#view = undefined
+    this.#lastProposed = undefined
+    this.#replies.failAll(error)
+    this.#refusePending(
+      () =>
+        new FlotillaError(
+          'NOT_LEADER',
+          `this node no longer leads partition ${this.partition}; nothing was appended`,
+        ),
+    )
+  }
+
+  /** All commands of a turn share one entry. */
+  decide(propose: (draft: Draft) => ProposeResult): void {
+    const view = this.#view
+    assert(view !== undefined, 'partition.decide-only-when-leading')
+    const baseOffset = view.nextOffset
+    const appendTimeMs = Math.max(view.lastAppendTimeMs, this.#clock.wallMs())
+    const batches: BatchMark[] = []
+    const payload: Uint8Array[] = []
+    const replies: { reply: Reply<AppendResponse>; result: AppendResponse }[] = []
+    let payloadBytes = 0
+    let taken = 0
+    for (const command of this.#pending) {
+      const bytes = command.records.byteLength
+      const full = payloadBytes > 0 && payloadBytes + bytes > this.#limits.maxEntryBytes
+      if (full || batches.length === MAX_BATCHES_PER_ENTRY) break
+      taken += 1
+      this.#pendingBytes -= bytes
+      const check = command.producer === undefined ? NEXT : view.producers.check(command.producer)
+      switch (check.type) {
+        case 'refused':
+          command.reply.done(check.error)
+          break
+        case 'duplicate':
+          replies.push({
+            reply: command.reply,
+            result: { partition: this.partition, ...withoutSequence(check.batch), duplicate: true },
+          })
+          break
+        case 'next': {
+          const mark = { recordCount: command.recordCount, byteLength: bytes, producer: command.producer }
+          const offset = view.foldBatch(mark, appendTimeMs)
+          batches.push(mark)
+          payload.push(command.records)
+          payloadBytes += bytes
+          replies.push({
+            reply: command.reply,
+            result: {
+              partition: this.partition,
+              baseOffset: offset,
+              recordCount: command.recordCount,
+              appendTimeMs,
+              duplicate: false,
+            },
+          })
+          break
+        }
+      }
+    }
+    this.#pending.splice(0, taken)
+    if (batches.length === 0) return this.#answerDuplicates(replies)
+    const recordCount = view.nextOffset - baseOffset
+    const header = encodeRecordsAppended({ baseOffset, recordCount, appendTimeMs, batches })
+    const result = propose({ header, payload, payloadBytes, payloadCrc32: crcOf(payload) })
+    if (!result.ok) return this.#notProposed(result.reason, replies)
+    this.#lastProposed = { index: result.index, term: result.term }
+    this.#replies.add(result.index, result.term, replies)
+  }
+
+  /** Their first try is in the log; it is committed when the newest entry of this reign is. */
+  #answerDuplicates(replies: readonly { reply: Reply<AppendResponse>; result: AppendResponse }[]): void {
+    const newest = this.#lastProposed
+    if (newest !== undefined && this.#view?.nextOffset !== this.#state.nextOffset) {
+      this.#replies.add(newest.index, newest.term, replies)
+    } else {
+      for (const { reply, result } of replies) reply.done(result)
+    }
+  }
+
+  #notProposed(
+    reason: 'not-leader' | 'transferring' | 'too-many-uncommitted-bytes',
+    replies: readonly { reply: Reply<AppendResponse> }[],
+  ): void {
+    // The view has folded what was not proposed. It is dropped; the replica calls `lead` again once the applied state
+    // has caught up with the log.
+    this.#view = undefined
+    const error = (): FlotillaError =>
+      reason === 'too-many-uncommitted-bytes'
+        ? new FlotillaError(
+            'THROTTLED',
+            `partition ${this.partition} has too many bytes that a majority hasn't confirmed yet`,
+            { retryDelayMs: 200 },
+          )
+        : new FlotillaError(
+            'NOT_LEADER',
+            `this node is handing over partition ${this.partition}; nothing was appended`,
+          )
+    for (const { reply } of replies) reply.done(error())
+  }
+
+  #refusePending(error: () => FlotillaError): void {
+    const pending = this.#pending
+    this.#pending = []
+    this.#pendingBytes = 0
+    for (const command of pending) command.reply.done(error())
+  }
+
+  expire(nowMs: number): void {
+    this.#replies.expire(nowMs)
+    if (this.#pending.length === 0) return
+    const expired = this.#pending.filter((command) => command.reply.deadlineMs <= nowMs)
+    if (expired.length === 0) return
+    this.#pending = this.#pending.filter((command) => command.reply.deadlineMs > nowMs)
+    for (const command of expired) {
+      this.#pendingBytes -= command.records.byteLength
+      command.reply.done(
+        new FlotillaError(
+          'NO_QUORUM',
+          `partition ${this.partition} could not take the batch before the deadline; nothing was appended`,
+        ),
+      )
+    }
+  }
+
+  // -- events --------------------------------------------------------------------------------------------------
+
+  apply(entry: Entry): void {
+    const event = decodeRecordsAppended(entry.header)
+    this.#state.fold(event)
+    this.#signposts.pass(entry.index, event.baseOffset, event.appendTimeMs, entry.payloadBytes)
+    this.#replies.folded(entry.index, entry.term)
+  }
+
+  applied(last: Entry): void {
+    this.#replies.folded(last.index, last.term)
+    for (const listener of this.#listeners) listener()
+  }
+
+  restore(snapshot: Snapshot): void {
+    this.#state = PartitionState.decode(snapshot.state, PRODUCERS_PER_PARTITION)
+    this.#lowOffset = this.#state.nextOffset
+    this.#signposts.clear()
+  }
+
+  encode(): Uint8Array {
+    return this.#state.encode()
+  }
+
+  takeIndexPoints(): readonly IndexPoint[] {
+    return this.#signposts.takeUnsaved()
+  }
+}
+
+const NEXT = { type: 'next' } as const
+
+function withoutSequence(batch: {
+  readonly baseOffset: number
+  readonly recordCount: number
+  readonly appendTimeMs: number
+}) {
+  return { baseOffset: batch.baseOffset, recordCount: batch.recordCount, appendTimeMs: batch.appendTimeMs }
+}
+
+function crcOf(chunks: readonly Uint8Array[]): number {
+  let crc = 0
+  for (const chunk of chunks) crc = crc32(chunk, crc)
+  return crc
+}

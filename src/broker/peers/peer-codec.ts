@@ -1,0 +1,430 @@
+import protobuf from 'protobufjs/minimal.js'
+import type { Codec, RpcMethod } from '../../env/index.ts'
+import { decodeEntryHead, encodeEntryHead, payloadCrc32 } from '../../log/index.ts'
+import { asGroupId, type GroupId } from '../../log/types.ts'
+import { decodeConfiguration, encodeConfiguration } from '../../raft/index.ts'
+import {
+  asDigest,
+  asLogIndex,
+  asNodeId,
+  asTerm,
+  type Entry,
+  type Message,
+  type NodeId,
+  type Term,
+} from '../../raft/types.ts'
+import { assert } from '../assert.ts'
+
+/** What one node tells another in one message: proto/flotilla/peer/v1, SubscribeResponse. */
+export interface Envelope {
+  /** In the first message: who sends. */
+  readonly nodeId: NodeId | undefined
+  readonly messages: readonly GroupMessage[]
+  readonly leaders: readonly LeaderNotice[]
+}
+
+export interface GroupMessage {
+  readonly groupId: GroupId
+  readonly message: Message
+}
+
+export interface LeaderNotice {
+  readonly groupId: GroupId
+  readonly term: Term
+  readonly leader: NodeId
+}
+
+export const MESSAGE_TYPES = [
+  undefined,
+  'preVote',
+  'preVoteReply',
+  'vote',
+  'voteReply',
+  'append',
+  'appendReply',
+  'heartbeat',
+  'heartbeatReply',
+  'snapshot',
+  'timeoutNow',
+] as const satisfies readonly (Message['type'] | undefined)[]
+
+const TYPE_NUMBERS = new Map(MESSAGE_TYPES.map((type, number) => [type, number]))
+const TAG_MESSAGES = 0x0a
+const TAG_ENTRIES = 0x62
+
+interface Fields {
+  index?: number
+  logTerm?: number
+  digest?: bigint
+  commit?: number
+  flag?: boolean
+  hintIndex?: number
+  hintTerm?: number
+  readRound?: number
+  entries?: readonly Entry[]
+  state?: Uint8Array
+  configuration?: Uint8Array
+}
+
+function fieldsOf(message: Message): Fields {
+  switch (message.type) {
+    case 'preVote':
+    case 'vote':
+      return { index: message.lastIndex, logTerm: message.lastTerm, flag: message.transfer }
+    case 'preVoteReply':
+    case 'voteReply':
+      return { flag: message.granted }
+    case 'append': {
+      const { index, term, digest } = message.previous
+      return { index, logTerm: term, digest, commit: message.commit, entries: message.entries }
+    }
+    case 'appendReply':
+      return {
+        index: message.index,
+        flag: message.accepted,
+        hintIndex: message.hintIndex,
+        hintTerm: message.hintTerm,
+      }
+    case 'heartbeat':
+      return { commit: message.commit, readRound: message.readRound }
+    case 'heartbeatReply':
+      return { readRound: message.readRound }
+    case 'snapshot': {
+      const { index, term, digest, configuration, state } = message.snapshot
+      return { index, logTerm: term, digest, state, configuration: encodeConfiguration(configuration) }
+    }
+    case 'timeoutNow':
+      return {}
+  }
+}
+
+function varint(value: number): Uint8Array {
+  return protobuf.Writer.create().uint32(value).finish()
+}
+
+/** Gathers chunks and copies them together once, at the end: payloads are large and lie elsewhere. */
+class Chunks {
+  readonly #chunks: Uint8Array[] = []
+  length = 0
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.length += chunk.byteLength
+  }
+
+  addAll(other: Chunks): void {
+    for (const chunk of other.#chunks) this.add(chunk)
+  }
+
+  join(): Uint8Array {
+    return Buffer.concat(this.#chunks, this.length)
+  }
+}
+
+const ENTRY_TAG = Uint8Array.of(TAG_ENTRIES)
+const MESSAGE_TAG = Uint8Array.of(TAG_MESSAGES)
+
+function encodeGroupMessage({ groupId, message }: GroupMessage): Chunks {
+  const fields = fieldsOf(message)
+  const number = TYPE_NUMBERS.get(message.type)
+  assert(number !== undefined, 'peer-codec.type', message.type)
+  const writer = protobuf.Writer.create()
+  writer.uint32(8).int64(groupId).uint32(16).int32(number).uint32(24).int64(message.term)
+  if (fields.index !== undefined) writer.uint32(32).int64(fields.index)
+  if (fields.logTerm !== undefined) writer.uint32(40).int64(fields.logTerm)
+  if (fields.digest !== undefined) {
+    // fixed64 is its two halves, the lower one first.
+    writer
+      .uint32(49)
+      .fixed32(Number(fields.digest & 0xffff_ffffn))
+      .fixed32(Number(fields.digest >> 32n))
+  }
+  if (fields.commit !== undefined) writer.uint32(56).int64(fields.commit)
+  if (fields.flag !== undefined) writer.uint32(64).bool(fields.flag)
+  if (fields.hintIndex !== undefined) writer.uint32(72).int64(fields.hintIndex)
+  if (fields.hintTerm !== undefined) writer.uint32(80).int64(fields.hintTerm)
+  if (fields.readRound !== undefined) writer.uint32(88).int64(fields.readRound)
+  if (fields.state !== undefined) writer.uint32(106).bytes(fields.state)
+  if (fields.configuration !== undefined) writer.uint32(114).bytes(fields.configuration)
+  const chunks = new Chunks()
+  chunks.add(writer.finish())
+  for (const entry of fields.entries ?? []) {
+    const head = encodeEntryHead(entry)
+    chunks.add(ENTRY_TAG)
+    chunks.add(varint(head.byteLength + entry.payloadBytes))
+    chunks.add(head)
+    for (const chunk of entry.payload) chunks.add(chunk)
+  }
+  return chunks
+}
+
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const chunks = new Chunks()
+  for (const groupMessage of envelope.messages) {
+    const encoded = encodeGroupMessage(groupMessage)
+    chunks.add(MESSAGE_TAG)
+    chunks.add(varint(encoded.length))
+    chunks.addAll(encoded)
+  }
+  const writer = protobuf.Writer.create()
+  for (const { groupId, term, leader } of envelope.leaders) {
+    writer
+      .uint32(18)
+      .fork()
+      .uint32(8)
+      .int64(groupId)
+      .uint32(16)
+      .int64(term)
+      .uint32(26)
+      .string(leader)
+      .ldelim()
+  }
+  if (envelope.nodeId !== undefined) writer.uint32(26).string(envelope.nodeId)
+  chunks.add(writer.finish())
+  return chunks.join()
+}
+
+function readInt64(reader: protobuf.Reader): number {
+  const value = Number(reader.int64())
+  assert(Number.isSafeInteger(value) && value >= 0, 'peer-codec.safe-integer', `${value}`)
+  return value
+}
+
+function decodeEntry(bytes: Uint8Array): Entry {
+  const { head, length } = decodeEntryHead(bytes)
+  const payload = bytes.subarray(length)
+  assert(
+    payload.byteLength === head.payloadBytes,
+    'peer-codec.payload-length',
+    `${payload.byteLength} of ${head.payloadBytes}`,
+  )
+  const chunks = payload.byteLength === 0 ? [] : [payload]
+  assert(payloadCrc32(chunks) === head.payloadCrc32, 'peer-codec.payload-checksum', `entry ${head.index}`)
+  return { ...head, payload: chunks }
+}
+
+function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, to: NodeId): GroupMessage {
+  let groupId = 0
+  let number = 0
+  let term = 0
+  let index = 0
+  let logTerm = 0
+  let digest = 0n
+  let commit = 0
+  let flag = false
+  let hintIndex = 0
+  let hintTerm = 0
+  let readRound = 0
+  let state: Uint8Array = new Uint8Array(0)
+  let configuration: Uint8Array | undefined
+  const entries: Entry[] = []
+  while (reader.pos < end) {
+    const tag = reader.uint32()
+    switch (tag >>> 3) {
+      case 1:
+        groupId = readInt64(reader)
+        break
+      case 2:
+        number = reader.int32()
+        break
+      case 3:
+        term = readInt64(reader)
+        break
+      case 4:
+        index = readInt64(reader)
+        break
+      case 5:
+        logTerm = readInt64(reader)
+        break
+      case 6:
+        digest = BigInt(reader.fixed32()) | (BigInt(reader.fixed32()) << 32n)
+        break
+      case 7:
+        commit = readInt64(reader)
+        break
+      case 8:
+        flag = reader.bool()
+        break
+      case 9:
+        hintIndex = readInt64(reader)
+        break
+      case 10:
+        hintTerm = readInt64(reader)
+        break
+      case 11:
+        readRound = readInt64(reader)
+        break
+      case 12:
+        entries.push(decodeEntry(reader.bytes()))
+        break
+      case 13:
+        state = reader.bytes()
+        break
+      case 14:
+        configuration = reader.bytes()
+        break
+      default:
+        reader.skipType(tag & 7)
+    }
+  }
+  const mark = { index: asLogIndex(index), term: asTerm(logTerm), digest: asDigest(digest) }
+  const addressed = { from, to, term: asTerm(term) }
+  return { groupId: asGroupId(groupId), message: messageOf() }
+
+  function messageOf(): Message {
+    const type = MESSAGE_TYPES[number]
+    assert(type !== undefined, 'peer-codec.known-type', `${number}`)
+    switch (type) {
+      case 'preVote':
+      case 'vote':
+        return { ...addressed, type, lastIndex: mark.index, lastTerm: mark.term, transfer: flag }
+      case 'preVoteReply':
+      case 'voteReply':
+        return { ...addressed, type, granted: flag }
+      case 'append':
+        return { ...addressed, type, previous: mark, entries, commit: asLogIndex(commit) }
+      case 'appendReply':
+        return {
+          ...addressed,
+          type,
+          accepted: flag,
+          index: mark.index,
+          hintIndex: asLogIndex(hintIndex),
+          hintTerm: asTerm(hintTerm),
+        }
+      case 'heartbeat':
+        return { ...addressed, type, commit: asLogIndex(commit), readRound }
+      case 'heartbeatReply':
+        return { ...addressed, type, readRound }
+      case 'snapshot':
+        assert(configuration !== undefined, 'peer-codec.snapshot-configuration')
+        return {
+          ...addressed,
+          type,
+          snapshot: { ...mark, state, configuration: decodeConfiguration(configuration) },
+        }
+      case 'timeoutNow':
+        return { ...addressed, type }
+    }
+  }
+}
+
+/** Throws on bytes that aren't an envelope and on an entry whose checksum doesn't hold. */
+export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Envelope {
+  const reader = protobuf.Reader.create(bytes)
+  const messages: GroupMessage[] = []
+  const leaders: LeaderNotice[] = []
+  let nodeId: NodeId | undefined
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32()
+    switch (tag >>> 3) {
+      case 1: {
+        const length = reader.uint32()
+        messages.push(decodeGroupMessage(reader, reader.pos + length, from, to))
+        break
+      }
+      case 2: {
+        const end = reader.uint32() + reader.pos
+        leaders.push(decodeLeaderNotice(reader, end))
+        break
+      }
+      case 3:
+        nodeId = asNodeId(reader.string())
+        break
+      default:
+        reader.skipType(tag & 7)
+    }
+  }
+  return { nodeId, messages, leaders }
+}
+
+function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice {
+  let groupId = 0
+  let term = 0
+  let leader = ''
+  while (reader.pos < end) {
+    const tag = reader.uint32()
+    switch (tag >>> 3) {
+      case 1:
+        groupId = readInt64(reader)
+        break
+      case 2:
+        term = readInt64(reader)
+        break
+      case 3:
+        leader = reader.string()
+        break
+      default:
+        reader.skipType(tag & 7)
+    }
+  }
+  return { groupId: asGroupId(groupId), term: asTerm(term), leader: asNodeId(leader) }
+}
+
+/** Who dials, and which of its two streams this is. */
+export interface SubscribeRequest {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly clusterName: string
+  readonly clusterId: string
+  readonly lane: Lane
+  readonly protocolVersion: number
+  readonly memberIds: readonly string[]
+}
+
+/** Heartbeats, votes and acknowledgements never queue behind entries. */
+export type Lane = 'control' | 'bulk'
+
+/** Nodes of different protocol versions refuse each other. */
+export const PROTOCOL_VERSION = 1
+
+const subscribeRequest: Codec<SubscribeRequest> = {
+  encode(request) {
+    const writer = protobuf.Writer.create()
+    writer.uint32(10).string(request.nodeId).uint32(18).string(request.address)
+    writer.uint32(26).string(request.clusterName).uint32(34).string(request.clusterId)
+    writer
+      .uint32(40)
+      .int32(request.lane === 'control' ? 1 : 2)
+      .uint32(48)
+      .int32(request.protocolVersion)
+    for (const memberId of request.memberIds) writer.uint32(58).string(memberId)
+    return writer.finish()
+  },
+  decode(bytes) {
+    const reader = protobuf.Reader.create(bytes)
+    const texts = ['', '', '', '', '']
+    let lane = 0
+    let protocolVersion = 0
+    const memberIds: string[] = []
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32()
+      const field = tag >>> 3
+      if (field >= 1 && field <= 4) texts[field] = reader.string()
+      else if (field === 5) lane = reader.int32()
+      else if (field === 6) protocolVersion = reader.int32()
+      else if (field === 7) memberIds.push(reader.string())
+      else reader.skipType(tag & 7)
+    }
+    const [, nodeId = '', address = '', clusterName = '', clusterId = ''] = texts
+    return {
+      nodeId: asNodeId(nodeId),
+      address,
+      clusterName,
+      clusterId,
+      lane: lane === 1 ? 'control' : 'bulk',
+      protocolVersion,
+      memberIds,
+    }
+  },
+}
+
+/** Envelopes are decoded by the link, which knows who sends and who receives. */
+const opaque: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
+
+export const subscribeMethod: RpcMethod<SubscribeRequest, Uint8Array, 'serverStream'> = {
+  path: '/flotilla.peer.v1.PeerService/Subscribe',
+  kind: 'serverStream',
+  request: subscribeRequest,
+  response: opaque,
+}

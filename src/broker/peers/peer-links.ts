@@ -1,0 +1,290 @@
+import {
+  RpcError,
+  StatusCode,
+  serverStreamHandler,
+  type Clock,
+  type Connection,
+  type Handler,
+  type Logger,
+  type Network,
+  type Random,
+} from '../../env/index.ts'
+import type { GroupId } from '../../log/types.ts'
+import type { Message, NodeId } from '../../raft/types.ts'
+import { FlotillaError } from '../../wire/errors.ts'
+import { fromRpcError, toRpcError } from '../../wire/index.ts'
+import { OutgoingLane } from './outgoing-lane.ts'
+import {
+  PROTOCOL_VERSION,
+  decodeEnvelope,
+  subscribeMethod,
+  type GroupMessage,
+  type Lane,
+  type LeaderNotice,
+  type SubscribeRequest,
+} from './peer-codec.ts'
+
+export interface PeerIdentity {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly clusterName: string
+  /** Ids of all nodes that the cluster starts with, sorted. */
+  readonly memberIds: readonly string[]
+  /** Empty until known. */
+  clusterId(): string
+}
+
+export interface PeerEvents {
+  onMessages(from: NodeId, messages: readonly GroupMessage[]): void
+  onLeaders(notices: readonly LeaderNotice[]): void
+  /** Messages for this group could not be passed on; the core may probe again. */
+  onUndelivered(to: NodeId, groupId: GroupId): void
+  onReachable(node: NodeId, reachable: boolean): void
+  /** A peer refuses this node for good: another node has its id, or it belongs to another cluster. */
+  onRefused(error: FlotillaError): void
+  /** What a peer that just dialled in should know: the groups that this node leads. */
+  leaderNotices(): readonly LeaderNotice[]
+}
+
+interface Peer {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly outgoing: Readonly<Record<Lane, OutgoingLane>>
+  readonly incoming: Map<Lane, { cancel(): void }>
+  readonly connections: Readonly<Record<Lane, Connection>>
+  reachable: boolean
+  attempts: number
+}
+
+const LANES: readonly Lane[] = ['control', 'bulk']
+const RETRY_MS = 50
+const MAX_RETRY_MS = 1000
+
+/**
+ * The links to the other nodes. Each node dials every other, and what it is told flows back on that stream: two
+ * streams a direction, one for control messages and one for bulk. A lost stream is dialled again; messages that could
+ * not be passed on are lost, which Raft allows for.
+ */
+export class PeerLinks {
+  readonly #peers = new Map<NodeId, Peer>()
+  readonly #identity: PeerIdentity
+  readonly #events: PeerEvents
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #logger: Logger
+  readonly #dirty = new Set<OutgoingLane>()
+  #closed = false
+
+  constructor(
+    env: {
+      readonly network: Network
+      readonly clock: Clock
+      readonly random: Random
+      readonly logger: Logger
+    },
+    identity: PeerIdentity,
+    others: readonly { readonly nodeId: NodeId; readonly address: string }[],
+    events: PeerEvents,
+  ) {
+    this.#identity = identity
+    this.#events = events
+    this.#clock = env.clock
+    this.#random = env.random
+    this.#logger = env.logger
+    for (const { nodeId, address } of others) {
+      const lane = (name: Lane): OutgoingLane =>
+        new OutgoingLane(nodeId, name, (groupId) => events.onUndelivered(nodeId, groupId))
+      this.#peers.set(nodeId, {
+        nodeId,
+        address,
+        outgoing: { control: lane('control'), bulk: lane('bulk') },
+        incoming: new Map(),
+        connections: {
+          control: env.network.connect(address, { keepaliveMs: 2000 }),
+          bulk: env.network.connect(address, { windowBytes: 16 * 1024 * 1024 }),
+        },
+        reachable: false,
+        attempts: 0,
+      })
+    }
+  }
+
+  /** Serves the others' Subscribe. */
+  handler(): Handler {
+    return serverStreamHandler(subscribeMethod, (request, sink, call) => {
+      const refusal = this.#refuse(request)
+      const peer = this.#peers.get(request.nodeId)
+      if (refusal !== undefined || peer === undefined) {
+        this.#logger.warn(
+          { from: request.nodeId, address: request.address, reason: refusal?.message },
+          'peer refused',
+        )
+        sink.fail(
+          toRpcError(
+            refusal ?? new FlotillaError('UNKNOWN_NODE', `node ${request.nodeId} isn't in the cluster list`),
+          ),
+        )
+        return
+      }
+      const lane = peer.outgoing[request.lane]
+      const detach = lane.attach(sink, this.#identity.nodeId)
+      if (request.lane === 'control') lane.sendLeaders(this.#events.leaderNotices())
+      call.signal.addEventListener('abort', detach)
+    })
+  }
+
+  start(): void {
+    for (const peer of this.#peers.values()) for (const lane of LANES) this.#dial(peer, lane)
+  }
+
+  /** Queues messages of a turn; they leave with flush(). */
+  send(groupId: GroupId, messages: readonly Message[]): void {
+    for (const message of messages) {
+      const peer = this.#peers.get(message.to)
+      if (peer === undefined) continue
+      const bulk = message.type === 'append' || message.type === 'snapshot'
+      const lane = peer.outgoing[bulk ? 'bulk' : 'control']
+      lane.queue({ groupId, message })
+      this.#dirty.add(lane)
+    }
+  }
+
+  /** One message a lane carries all of a turn. */
+  flush(): void {
+    for (const lane of this.#dirty) lane.flush()
+    this.#dirty.clear()
+  }
+
+  announce(notices: readonly LeaderNotice[]): void {
+    for (const peer of this.#peers.values()) peer.outgoing.control.sendLeaders(notices)
+  }
+
+  isReachable(node: NodeId): boolean {
+    return node === this.#identity.nodeId || (this.#peers.get(node)?.reachable ?? false)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const peer of this.#peers.values()) {
+      for (const stream of peer.incoming.values()) stream.cancel()
+      for (const lane of LANES) {
+        peer.outgoing[lane].close()
+        peer.connections[lane].close()
+      }
+    }
+  }
+
+  // -- being dialled -------------------------------------------------------------------------------------------
+
+  #refuse(request: SubscribeRequest): FlotillaError | undefined {
+    const own = this.#identity
+    if (request.protocolVersion !== PROTOCOL_VERSION) {
+      return new FlotillaError(
+        'CLUSTER_MISMATCH',
+        `node ${own.nodeId} speaks peer protocol ${PROTOCOL_VERSION}, node ${request.nodeId} speaks ${request.protocolVersion}; run the same version on both`,
+      )
+    }
+    if (request.clusterName !== own.clusterName) {
+      return new FlotillaError(
+        'CLUSTER_MISMATCH',
+        `node ${own.nodeId} belongs to the cluster "${own.clusterName}", node ${request.nodeId} to "${request.clusterName}"`,
+      )
+    }
+    const clusterId = own.clusterId()
+    if (clusterId !== '' && request.clusterId !== '' && clusterId !== request.clusterId) {
+      return new FlotillaError(
+        'CLUSTER_MISMATCH',
+        `node ${own.nodeId} belongs to the cluster with id ${clusterId}, the data folder of node ${request.nodeId} to ${request.clusterId}`,
+      )
+    }
+    const known = request.nodeId === own.nodeId ? own : this.#peers.get(request.nodeId)
+    if (request.nodeId === own.nodeId || (known !== undefined && known.address !== request.address)) {
+      return new FlotillaError(
+        'DUPLICATE_NODE_ID',
+        `node id ${request.nodeId} belongs to ${known?.address}, but ${request.address} uses it too`,
+      )
+    }
+    if (request.memberIds.join() !== own.memberIds.join()) {
+      return new FlotillaError(
+        'CLUSTER_MISMATCH',
+        `node ${own.nodeId} was started with the cluster list ${own.memberIds.join()}, node ${request.nodeId} with ${request.memberIds.join()}`,
+      )
+    }
+    return undefined
+  }
+
+  // -- dialling ------------------------------------------------------------------------------------------------
+
+  #dial(peer: Peer, lane: Lane): void {
+    if (this.#closed) return
+    const { nodeId, address, clusterName, memberIds } = this.#identity
+    const request: SubscribeRequest = {
+      nodeId,
+      address,
+      clusterName,
+      clusterId: this.#identity.clusterId(),
+      lane,
+      protocolVersion: PROTOCOL_VERSION,
+      memberIds,
+    }
+    const stream = peer.connections[lane].serverStream(subscribeMethod, request, {
+      onMessage: (bytes) => this.#received(peer, lane, bytes),
+      onEnd: () => undefined,
+      onClose: (error) => this.#lost(peer, lane, error),
+    })
+    peer.incoming.set(lane, stream)
+  }
+
+  #received(peer: Peer, lane: Lane, bytes: Uint8Array): void {
+    if (this.#closed) return
+    let envelope
+    try {
+      envelope = decodeEnvelope(bytes, peer.nodeId, this.#identity.nodeId)
+    } catch (error) {
+      // Whatever it was, it counts as lost; the stream starts anew.
+      this.#logger.warn({ from: peer.nodeId, lane, error: String(error) }, 'malformed message from a peer')
+      peer.incoming.get(lane)?.cancel()
+      return
+    }
+    if (envelope.nodeId !== undefined) {
+      if (envelope.nodeId !== peer.nodeId) {
+        this.#events.onRefused(
+          new FlotillaError(
+            'CLUSTER_MISMATCH',
+            `${peer.address} is node ${envelope.nodeId}, but the cluster list says ${peer.nodeId}`,
+          ),
+        )
+        return
+      }
+      peer.attempts = 0
+      if (lane === 'control') this.#setReachable(peer, true)
+    }
+    if (envelope.leaders.length > 0) this.#events.onLeaders(envelope.leaders)
+    if (envelope.messages.length > 0) this.#events.onMessages(peer.nodeId, envelope.messages)
+  }
+
+  #lost(peer: Peer, lane: Lane, error: RpcError | undefined): void {
+    peer.incoming.delete(lane)
+    if (this.#closed) return
+    if (lane === 'control') this.#setReachable(peer, false)
+    if (error !== undefined && error.code !== StatusCode.unavailable && error.code !== StatusCode.cancelled) {
+      const cause = fromRpcError(error)
+      this.#logger.warn({ peer: peer.nodeId, lane, reason: cause.reason }, cause.message)
+      if (cause.reason === 'DUPLICATE_NODE_ID' || cause.reason === 'CLUSTER_MISMATCH')
+        this.#events.onRefused(cause)
+    }
+    peer.attempts += 1
+    const ceiling = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(peer.attempts, 10))
+    this.#clock.setTimer(ceiling / 2 + this.#random.below(ceiling), () => this.#dial(peer, lane))
+  }
+
+  #setReachable(peer: Peer, reachable: boolean): void {
+    if (peer.reachable === reachable) return
+    peer.reachable = reachable
+    this.#logger.info(
+      { peer: peer.nodeId, address: peer.address },
+      reachable ? 'peer reachable' : 'peer lost',
+    )
+    this.#events.onReachable(peer.nodeId, reachable)
+  }
+}

@@ -1,0 +1,411 @@
+import type { Logger } from '../env/index.ts'
+import type { GroupId, GroupWrite } from '../log/types.ts'
+import type {
+  Digest,
+  Entry,
+  Input,
+  LogIndex,
+  LogMark,
+  Message,
+  NodeId,
+  Output,
+  PersistToken,
+  ProposeResult,
+  RaftCore,
+  Snapshot,
+  Status,
+} from '../raft/types.ts'
+import { FlotillaError } from '../wire/errors.ts'
+import { assert } from './assert.ts'
+import type { StateMachine } from './state-machine.ts'
+
+/** What a replica needs of the node that hosts it. */
+export interface ReplicaHost {
+  /** Has the node's loop look at this replica in its next turn. */
+  wake(replica: Replica): void
+  send(groupId: GroupId, messages: readonly Message[]): void
+  leadershipChanged(replica: Replica): void
+  readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
+  readLowEnd(groupId: GroupId): Promise<Snapshot>
+  /** Something that should not happen happened; the node must stop. */
+  fail(error: Error): void
+}
+
+export interface ReplicaLimits {
+  /** The folded state is stored after so many entries … */
+  readonly saveStateEntries: number
+  /** … or so many payload bytes, whichever comes first. At a start, what came after is folded again. */
+  readonly saveStateBytes: number
+  /** The log is cut behind the stored state once it is so many entries longer; undefined: never. */
+  readonly compactEntries: number | undefined
+  /** A leader has at most so many of its own entries on the way to its own disk. */
+  readonly maxUnsyncedEntries: number
+}
+
+/** What one replica asks of the node in a turn. */
+export interface TurnWrite {
+  readonly write: GroupWrite
+  readonly token: PersistToken | undefined
+}
+
+interface PendingRead {
+  readonly deadlineMs: number
+  readonly done: (error: FlotillaError | undefined) => void
+}
+
+/**
+ * Drives one Raft group on this node: feeds the core, carries out what it says, folds what is committed and lets the
+ * leader decide. Synchronous but for reading old entries; everything durable goes through the node's turn.
+ */
+export class Replica {
+  readonly groupId: GroupId
+  readonly machine: StateMachine
+  readonly #core: RaftCore
+  readonly #host: ReplicaHost
+  readonly #limits: ReplicaLimits
+  readonly #logger: Logger
+
+  #foldedIndex: LogIndex
+  /** Its mark; undefined between a start and the first fold where the start didn't load that entry. */
+  #folded: LogMark | undefined
+  #savedIndex: LogIndex
+  #lowEndIndex: LogIndex
+  #unsavedBytes = 0
+  #isLeader = false
+  #deciding = false
+  #unsynced = 0
+  #stopped = false
+  #nextReadContext = 1
+  readonly #reads = new Map<number, PendingRead>()
+  /** Confirmed reads that wait until their index is folded. */
+  #confirmed: { readonly index: LogIndex; readonly read: PendingRead }[] = []
+
+  constructor(
+    groupId: GroupId,
+    core: RaftCore,
+    machine: StateMachine,
+    host: ReplicaHost,
+    limits: ReplicaLimits,
+    foldedIndex: LogIndex,
+    folded: LogMark | undefined,
+    logger: Logger,
+  ) {
+    this.groupId = groupId
+    this.machine = machine
+    this.#core = core
+    this.#host = host
+    this.#limits = limits
+    this.#foldedIndex = foldedIndex
+    this.#folded = folded
+    this.#savedIndex = foldedIndex
+    this.#lowEndIndex = core.status().lowEnd.index
+    this.#logger = logger.child({ group: groupId })
+  }
+
+  get foldedIndex(): LogIndex {
+    return this.#foldedIndex
+  }
+
+  /** The running digest of the log up to what is folded, once it is known. */
+  get foldedDigest(): Digest | undefined {
+    return this.#folded?.digest
+  }
+
+  /** Entries up to and with this index are no longer there. */
+  get lowIndex(): LogIndex {
+    return this.#lowEndIndex
+  }
+
+  /** Leads, though it may have to fold the rest of its log before it decides. */
+  get isLeader(): boolean {
+    return this.#isLeader
+  }
+
+  status(): Status {
+    return this.#core.status()
+  }
+
+  /** Leads, and has folded everything that was committed before its reign. */
+  get isDeciding(): boolean {
+    return this.#deciding
+  }
+
+  step(input: Input): void {
+    if (this.#stopped) return
+    try {
+      this.#core.step(input)
+    } catch (error) {
+      // A broken invariant stops the node rather than letting it go on with it.
+      this.#host.fail(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    this.#host.wake(this)
+  }
+
+  /** Commands were queued in the machine. */
+  commandsQueued(): void {
+    this.#host.wake(this)
+  }
+
+  entriesInMemory(from: LogIndex, to: LogIndex, maxBytes: number): readonly Entry[] | undefined {
+    return this.#core.entriesInMemory(from, to, maxBytes)
+  }
+
+  readEntries(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+    return this.#host.readEntries(this.groupId, from, to, maxBytes)
+  }
+
+  /**
+   * Calls `done` once this replica has made sure with a majority that it leads and has folded all that was committed
+   * when it was asked (ReadIndex, thesis §6.4); with an error where it can't.
+   */
+  readIndex(read: PendingRead): void {
+    const context = this.#nextReadContext++
+    this.#reads.set(context, read)
+    this.step({ type: 'read', context })
+  }
+
+  /** One turn: decide, then carry out what the core says. Returns what must become durable. */
+  turn(): TurnWrite[] {
+    if (this.#stopped) return []
+    const writes: TurnWrite[] = []
+    this.#maybeDecide()
+    // Folding may let the leader decide, which makes new output; a bound keeps one replica from holding the turn.
+    for (let round = 0; round < 4; round++) {
+      const output = this.#core.take()
+      if (output === undefined) break
+      this.#carryOut(output, writes)
+      this.#maybeDecide()
+    }
+    if (this.#core.hasOutput()) this.#host.wake(this)
+    return writes
+  }
+
+  /** The turn that held this token is on stable storage. */
+  persisted(token: PersistToken): void {
+    if (this.#stopped) return
+    this.#unsynced -= 1
+    this.step({ type: 'persisted', token })
+  }
+
+  tick(nowMs: number): void {
+    if (this.#stopped) return
+    this.#core.step({ type: 'tick' })
+    this.machine.expire(nowMs)
+    this.#expireReads(nowMs)
+    if (this.#core.hasOutput() || this.machine.hasCommands()) this.#host.wake(this)
+  }
+
+  /** Ends the replica: answers everyone who waits, and takes nothing more. Storage is left as it is. */
+  stop(error: () => FlotillaError): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#isLeader = false
+    this.#deciding = false
+    this.machine.follow(error)
+    for (const read of this.#reads.values()) read.done(error())
+    for (const { read } of this.#confirmed) read.done(error())
+    this.#reads.clear()
+    this.#confirmed = []
+  }
+
+  // -- deciding ------------------------------------------------------------------------------------------------
+
+  #maybeDecide(): void {
+    if (!this.#deciding) this.#maybeLead()
+    if (!this.#deciding || !this.machine.hasCommands()) return
+    // What arrives while the disk is busy shares the next entry: one header, one digest, one message for many.
+    if (this.#unsynced >= this.#limits.maxUnsyncedEntries) return
+    this.machine.decide((draft) => this.#propose(draft))
+  }
+
+  #propose(draft: Parameters<RaftCore['propose']>[0]): ProposeResult {
+    const result = this.#core.propose(draft)
+    if (!result.ok) this.#deciding = false
+    return result
+  }
+
+  /** A leader decides only once an entry of its own term is committed and everything in its log is folded. */
+  #maybeLead(): void {
+    const status = this.#core.status()
+    if (status.role !== 'leader' || !status.ownTermCommitted || this.#foldedIndex !== status.last.index)
+      return
+    this.#deciding = true
+    this.machine.lead(status.term)
+  }
+
+  // -- carrying out --------------------------------------------------------------------------------------------
+
+  #carryOut(output: Output, writes: TurnWrite[]): void {
+    if (output.restore !== undefined) this.#restore(output.restore)
+    this.#fold(output.committed)
+    if (output.leadership !== undefined) this.#leadershipChanged()
+    if (output.messages.length > 0) this.#host.send(this.groupId, output.messages)
+    if (output.persist !== undefined) {
+      const { token, entries, hardState, snapshot } = output.persist
+      const write: GroupWrite = {
+        groupId: this.groupId,
+        ...(snapshot === undefined ? {} : { snapshot }),
+        ...(entries.length === 0 ? {} : { entries }),
+        ...(hardState === undefined ? {} : { hardState }),
+      }
+      this.#unsynced += 1
+      writes.push({ write, token })
+    }
+    for (const fetch of output.fetches) this.#fetch(fetch.to, fetch.from, fetch.maxBytes)
+    for (const to of output.snapshotsWanted) this.#loadSnapshot(to)
+    for (const { context, index } of output.reads) this.#confirmRead(context, index)
+    for (const context of output.droppedReads) this.#dropRead(context)
+  }
+
+  #fold(committed: readonly Entry[]): void {
+    const last = committed.at(-1)
+    if (last === undefined) return
+    for (const entry of committed) {
+      assert(
+        entry.index === this.#foldedIndex + 1,
+        'replica.fold-contiguous',
+        `${entry.index} after ${this.#foldedIndex}`,
+      )
+      if (entry.kind === 'event') this.machine.apply(entry)
+      this.#foldedIndex = entry.index
+      this.#unsavedBytes += entry.payloadBytes
+    }
+    // The mark alone: the entry holds its payload.
+    this.#folded = { index: last.index, term: last.term, digest: last.digest }
+    this.machine.applied(last)
+    this.#core.step({ type: 'applied', index: last.index })
+    this.#serveConfirmed()
+  }
+
+  #restore(snapshot: Snapshot): void {
+    this.#logger.info(
+      { index: snapshot.index, term: snapshot.term },
+      'log replaced by a snapshot from the leader',
+    )
+    this.machine.restore(snapshot)
+    this.#foldedIndex = snapshot.index
+    this.#folded = snapshot
+    this.#savedIndex = snapshot.index
+    this.#lowEndIndex = snapshot.index
+    this.#unsavedBytes = 0
+    this.#core.step({ type: 'applied', index: snapshot.index })
+  }
+
+  #leadershipChanged(): void {
+    const status = this.#core.status()
+    this.#isLeader = status.role === 'leader'
+    if (!this.#isLeader) {
+      this.#deciding = false
+      this.machine.follow(
+        () =>
+          new FlotillaError(
+            'UNKNOWN_OUTCOME',
+            'the leader changed while the call was under way; it may yet take effect',
+          ),
+      )
+    }
+    this.#logger.debug({ role: status.role, term: status.term, leader: status.leader }, 'leadership')
+    this.#host.leadershipChanged(this)
+  }
+
+  /**
+   * The folded state, where it is due: it rides in a turn that is written anyway, so that everything in the store goes
+   * through one writer whose every batch is synced.
+   */
+  saveState(): GroupWrite | undefined {
+    const entries = this.#foldedIndex - this.#savedIndex
+    if (this.#stopped || entries === 0) return undefined
+    if (entries < this.#limits.saveStateEntries && this.#unsavedBytes < this.#limits.saveStateBytes)
+      return undefined
+    const state = this.machine.encode()
+    this.#savedIndex = this.#foldedIndex
+    this.#unsavedBytes = 0
+    const applied = { index: this.#foldedIndex, state, indexPoints: this.machine.takeIndexPoints() }
+    const compactEntries = this.#limits.compactEntries
+    const mark = this.#folded
+    if (
+      mark === undefined ||
+      compactEntries === undefined ||
+      mark.index - this.#lowEndIndex < compactEntries
+    ) {
+      return { groupId: this.groupId, applied }
+    }
+    const { index, term, digest } = mark
+    const { configuration } = this.#core.status()
+    return { groupId: this.groupId, applied, lowEnd: { index, term, digest, configuration, state } }
+  }
+
+  /** The turn that moved the low end is durable. */
+  compacted(lowEnd: Snapshot): void {
+    if (this.#stopped || lowEnd.index <= this.#lowEndIndex) return
+    this.#lowEndIndex = lowEnd.index
+    const { index, term, digest, configuration } = lowEnd
+    this.step({ type: 'compacted', lowEnd: { index, term, digest, configuration } })
+  }
+
+  // -- old entries and snapshots for followers -----------------------------------------------------------------
+
+  #fetch(to: NodeId, from: LogIndex, maxBytes: number): void {
+    const last = this.#core.status().last.index
+    this.#host.readEntries(this.groupId, from, last, maxBytes).then(
+      (entries) => this.step({ type: 'fetched', to, from, entries }),
+      (error: unknown) => {
+        this.#logger.warn({ to, from, error: String(error) }, 'entries for a follower could not be read')
+        this.step({ type: 'fetched', to, from, entries: [] })
+      },
+    )
+  }
+
+  #loadSnapshot(to: NodeId): void {
+    this.#host.readLowEnd(this.groupId).then(
+      (snapshot) => {
+        this.#logger.info(
+          { to, index: snapshot.index, bytes: snapshot.state.byteLength },
+          'sending a snapshot',
+        )
+        this.step({ type: 'snapshotLoaded', to, snapshot })
+      },
+      (error: unknown) => {
+        this.#logger.warn({ to, error: String(error) }, 'the snapshot for a follower could not be read')
+        this.step({ type: 'unreachable', to })
+      },
+    )
+  }
+
+  // -- linearizable reads --------------------------------------------------------------------------------------
+
+  #confirmRead(context: number, index: LogIndex): void {
+    const read = this.#reads.get(context)
+    if (read === undefined) return
+    this.#reads.delete(context)
+    if (index <= this.#foldedIndex) read.done(undefined)
+    else this.#confirmed.push({ index, read })
+  }
+
+  #dropRead(context: number): void {
+    const read = this.#reads.get(context)
+    this.#reads.delete(context)
+    read?.done(new FlotillaError('NOT_LEADER', 'this node could not confirm that it leads the partition'))
+  }
+
+  #serveConfirmed(): void {
+    if (this.#confirmed.length === 0) return
+    const ready = this.#confirmed.filter(({ index }) => index <= this.#foldedIndex)
+    this.#confirmed = this.#confirmed.filter(({ index }) => index > this.#foldedIndex)
+    for (const { read } of ready) read.done(undefined)
+  }
+
+  #expireReads(nowMs: number): void {
+    for (const [context, read] of this.#reads) {
+      if (read.deadlineMs > nowMs) continue
+      this.#reads.delete(context)
+      read.done(
+        new FlotillaError(
+          'NO_QUORUM',
+          'no majority of the replicas confirmed the leader before the deadline',
+        ),
+      )
+    }
+  }
+}

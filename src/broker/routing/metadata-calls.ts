@@ -1,0 +1,98 @@
+import { RpcError, type CallContext, type Clock, type RpcMethod } from '../../env/index.ts'
+import { FlotillaError, fromRpcError, topicMethods } from '../../wire/index.ts'
+import { unknownTopic, type MetadataCommand, type MetadataResult } from '../metadata/decide.ts'
+import { METADATA_GROUP, type Node } from '../node.ts'
+import { FORWARDED } from './connections.ts'
+
+/** How long a call waits for the metadata group to get a leader, at most. */
+const LEADER_WAIT_MS = 5000
+/** How long a node waits for its own replica to fold what the leader has answered already. */
+const CATCH_UP_MS = 5000
+export const DEFAULT_CALL_MS = 30_000
+
+/** Calls about the cluster's own state: decided here where this node leads the metadata group, else passed on. */
+export class MetadataCalls {
+  readonly #node: Node
+  readonly #clock: Clock
+
+  constructor(node: Node, clock: Clock) {
+    this.#node = node
+    this.#clock = clock
+  }
+
+  deadlineOf(call: CallContext): number {
+    return call.deadlineMs ?? this.#clock.nowMs() + DEFAULT_CALL_MS
+  }
+
+  /** Has the leader of the metadata group decide on a command: `local` where that is here, `request` where it isn't. */
+  async onLeader<Q, R>(
+    method: RpcMethod<Q, R, 'unary'>,
+    request: Q,
+    call: CallContext,
+    local: (deadlineMs: number) => Promise<R>,
+  ): Promise<R> {
+    const deadlineMs = this.deadlineOf(call)
+    if (call.metadata.has(FORWARDED)) return local(deadlineMs)
+    const waitUntil = Math.min(deadlineMs, this.#clock.nowMs() + LEADER_WAIT_MS)
+    const leader = await this.#node.leaders.waitFor(METADATA_GROUP, waitUntil, call.signal)
+    if (leader === this.#node.nodeId) return local(deadlineMs)
+    const address = leader === undefined ? undefined : this.#node.addressOf(leader)
+    if (leader === undefined || address === undefined) {
+      throw new FlotillaError(
+        'NO_LEADER',
+        'the metadata group has no leader; a majority of the nodes is needed for it',
+      )
+    }
+    return this.#node.connections
+      .to(address)
+      .unary(method, request, { deadlineMs, signal: call.signal, metadata: { [FORWARDED]: '1' } })
+  }
+
+  change(command: MetadataCommand, deadlineMs: number): Promise<MetadataResult> {
+    return this.#node.changeMetadata(command, deadlineMs)
+  }
+
+  /** Resolves once this node knows the topic; rejects with UNKNOWN_TOPIC only after the leader has said so. */
+  async ensureTopic(name: string, deadlineMs: number): Promise<void> {
+    if (this.#node.view.state.topics.has(name)) return
+    if (this.#node.metadata.replica.isDeciding) throw unknownTopic(name)
+    const waitUntil = Math.min(deadlineMs, this.#clock.nowMs() + LEADER_WAIT_MS)
+    const leader = await this.#node.leaders.waitFor(METADATA_GROUP, waitUntil)
+    if (leader === this.#node.nodeId) {
+      if (this.#node.view.state.topics.has(name)) return
+      throw unknownTopic(name)
+    }
+    const address = leader === undefined ? undefined : this.#node.addressOf(leader)
+    if (address === undefined) {
+      throw new FlotillaError(
+        'NO_LEADER',
+        `node ${this.#node.nodeId} doesn't know topic "${name}", and the metadata group has no leader to ask`,
+      )
+    }
+    try {
+      await this.#node.connections
+        .to(address)
+        .unary(topicMethods.getTopic, { name }, { deadlineMs: waitUntil, metadata: { [FORWARDED]: '1' } })
+    } catch (error) {
+      throw error instanceof RpcError ? fromRpcError(error) : error
+    }
+    await this.untilFolded(() => this.#node.view.state.topics.has(name), deadlineMs)
+  }
+
+  /** Waits until this node's own state shows what the leader answered, so that a caller reads what it wrote. */
+  untilFolded(shows: () => boolean, deadlineMs: number): Promise<void> {
+    if (shows()) return Promise.resolve()
+    return new Promise((resolve) => {
+      const stop = this.#node.view.watch(() => {
+        if (shows()) finish()
+      })
+      const waitUntil = Math.min(deadlineMs, this.#clock.nowMs() + CATCH_UP_MS)
+      const cancelTimer = this.#clock.setTimer(Math.max(0, waitUntil - this.#clock.nowMs()), () => finish())
+      function finish(): void {
+        cancelTimer()
+        stop()
+        resolve()
+      }
+    })
+  }
+}

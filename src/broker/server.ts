@@ -1,0 +1,107 @@
+import type { Cancel, Env, HealthSource, Listener } from '../env/index.ts'
+import { openLogStorage } from '../log/index.ts'
+import { asNodeId } from '../raft/types.ts'
+import { CLUSTER_SERVICE, LOG_SERVICE, TOPIC_SERVICE } from '../wire/index.ts'
+import type { ServerConfig } from './config.ts'
+import { METADATA_GROUP, Node } from './node.ts'
+import { Registration } from './registration.ts'
+import { AppendRouter } from './routing/append-router.ts'
+import { MetadataCalls } from './routing/metadata-calls.ts'
+import { ClusterService } from './services/cluster-service.ts'
+import { LogService } from './services/log-service.ts'
+import { TopicService } from './services/topic-service.ts'
+import { tuningOf } from './tuning.ts'
+
+export interface RunningServer {
+  readonly nodeId: string
+  /** HOST:PORT with the port really taken. */
+  readonly address: string
+  /** Resolves when the cluster knows this node and has a leader of its metadata group. */
+  readonly ready: Promise<void>
+  /** Resolves if the node had to give up by itself: its disk failed, another node has its id, an invariant broke. */
+  readonly failed: Promise<Error>
+  /** Hands leadership over (unless told not to), ends what is under way and closes the store. Idempotent. */
+  close(options?: { readonly handOver?: boolean }): Promise<void>
+}
+
+/**
+ * Starts one node. Throws StoreLockedError, FolderMismatchError, AddressInUseError or what the disk says; nothing is
+ * left running then.
+ */
+export async function startServer(env: Env, config: ServerConfig): Promise<RunningServer> {
+  const tuning = tuningOf(asNodeId(config.nodeId), config.limits)
+  const identity = { clusterName: config.clusterName, nodeId: config.nodeId }
+  const storage = await openLogStorage(env, config.dataDirectory, identity, tuning.log)
+  let reportFailure: (error: Error) => void = () => undefined
+  const failed = new Promise<Error>((resolve) => (reportFailure = resolve))
+  let node: Node
+  let listener: Listener
+  try {
+    node = new Node(env, config, tuning, storage, (error) => reportFailure(error))
+    listener = await env.network.listen({
+      address: config.listen,
+      handlers: handlersOf(env, config, node),
+      health: healthOf(node),
+      reflection: true,
+      maxReceiveBytes: tuning.records.maxBatchBytes + 1024 * 1024,
+    })
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+  await node.start()
+  const own = config.cluster.find((member) => member.nodeId === config.nodeId)
+  const entry = {
+    nodeId: config.nodeId,
+    address: own?.address ?? listener.address,
+    hostLabel: config.hostLabel,
+  }
+  const registration = new Registration(node, entry, env)
+  registration.start()
+  env.logger.info(
+    { node: config.nodeId, address: listener.address, cluster: config.clusterName },
+    'listening',
+  )
+
+  const close = async (handOver: boolean): Promise<void> => {
+    registration.close()
+    if (handOver) await node.handOver(tuning.shutdownMs)
+    await listener.close(handOver ? 500 : 0)
+    await node.close()
+    await storage.close()
+  }
+  let closing: Promise<void> | undefined
+  return {
+    nodeId: config.nodeId,
+    address: listener.address,
+    ready: registration.done(),
+    failed,
+    close: ({ handOver = true } = {}) => (closing ??= close(handOver)),
+  }
+}
+
+function handlersOf(env: Env, config: ServerConfig, node: Node) {
+  const tuning = tuningOf(node.nodeId, config.limits)
+  const calls = new MetadataCalls(node, env.clock)
+  const router = new AppendRouter(node, calls, env.clock, tuning.records)
+  return [
+    ...new LogService(node, calls, router, env.clock, tuning).handlers(),
+    ...new TopicService(node, calls, env.clock, env.random).handlers(),
+    ...new ClusterService(node, calls, env.clock, config.clusterName).handlers(),
+    node.links.handler(),
+  ]
+}
+
+/** Serving means: a leader of the metadata group is known, so a majority of the cluster is there. */
+function healthOf(node: Node): HealthSource {
+  return {
+    services: ['', LOG_SERVICE, TOPIC_SERVICE, CLUSTER_SERVICE],
+    isServing: () => !node.isStopping && node.leaders.get(METADATA_GROUP)?.leader !== undefined,
+    onChange(listener): Cancel {
+      return node.leaders.onChange((groupId) => {
+        if (groupId !== METADATA_GROUP) return
+        for (const service of this.services) listener(service)
+      })
+    },
+  }
+}

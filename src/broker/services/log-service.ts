@@ -1,0 +1,217 @@
+import {
+  RpcError,
+  StatusCode,
+  duplexHandler,
+  serverStreamHandler,
+  type CallContext,
+  type Clock,
+  type Handler,
+  type Sink,
+} from '../../env/index.ts'
+import { asGroupId, type GroupId } from '../../log/types.ts'
+import { FlotillaError, logMethods, millisecondsOf } from '../../wire/index.ts'
+import type {
+  AppendRequest,
+  AppendResponse,
+  ListOffsetsRequest,
+  ListOffsetsResponse,
+  ReadRequest,
+  ReadResponse,
+} from '../../wire/messages.ts'
+import type { LocatedPartition } from '../cluster-view.ts'
+import type { HostedPartition } from '../hosted-partition.ts'
+import type { Node } from '../node.ts'
+import { ReadSession, offsetForTime } from '../reading/read-session.ts'
+import type { AppendRouter } from '../routing/append-router.ts'
+import { FORWARDED } from '../routing/connections.ts'
+import type { MetadataCalls } from '../routing/metadata-calls.ts'
+import type { Tuning } from '../tuning.ts'
+import { answering, asRpcError } from './answering.ts'
+import { AppendStreamSession } from './append-stream.ts'
+
+/** A unary call is answered a little before its deadline: an answer that says "unknown" beats none. */
+const ANSWER_EARLY_MS = 100
+
+/** flotilla.v1.LogService */
+export class LogService {
+  readonly #node: Node
+  readonly #calls: MetadataCalls
+  readonly #router: AppendRouter
+  readonly #clock: Clock
+  readonly #tuning: Tuning
+
+  constructor(node: Node, calls: MetadataCalls, router: AppendRouter, clock: Clock, tuning: Tuning) {
+    this.#node = node
+    this.#calls = calls
+    this.#router = router
+    this.#clock = clock
+    this.#tuning = tuning
+  }
+
+  handlers(): Handler[] {
+    return [
+      answering(logMethods.append, (request, call) => this.#append(request, call)),
+      duplexHandler(logMethods.appendStream, (sink, flow, call) => {
+        return new AppendStreamSession({
+          router: this.#router,
+          clock: this.#clock,
+          sink,
+          flow,
+          maxInflightBytes: this.#tuning.maxInflightBytesPerConnection,
+          appendTimeoutMs: this.#tuning.appendTimeoutMs,
+          forwarded: call.metadata.has(FORWARDED),
+        })
+      }),
+      serverStreamHandler(logMethods.read, (request, sink, call) => {
+        this.#read(request, sink, call).catch((error: unknown) => sink.fail(asRpcError(error)))
+      }),
+      answering(logMethods.listOffsets, (request, call) => this.#listOffsets(request, call)),
+    ]
+  }
+
+  #append(request: AppendRequest, call: CallContext): Promise<AppendResponse> {
+    const latest = this.#clock.nowMs() + this.#tuning.appendTimeoutMs
+    const deadlineMs = Math.min(latest, (call.deadlineMs ?? latest) - ANSWER_EARLY_MS)
+    return new Promise((resolve, reject) => {
+      this.#router.append(request, { forwarded: call.metadata.has(FORWARDED), deadlineMs }, (outcome) =>
+        outcome instanceof FlotillaError ? reject(outcome) : resolve(outcome),
+      )
+    })
+  }
+
+  // -- reading -------------------------------------------------------------------------------------------------
+
+  async #read(request: ReadRequest, sink: Sink<ReadResponse>, call: CallContext): Promise<void> {
+    checkRead(request)
+    const deadlineMs = this.#calls.deadlineOf(call)
+    await this.#calls.ensureTopic(request.topic, deadlineMs)
+    const located = this.#node.view.partition(request.topic, request.partition)
+    const linearizable = request.consistency === 'linearizable'
+    const hosted = this.#replicaFor(located, linearizable)
+    if (hosted === undefined) {
+      await this.#proxyRead(located, request, sink, call, linearizable)
+      return
+    }
+    if (linearizable) await confirmLeadership(hosted, deadlineMs)
+    const session = new ReadSession(hosted, this.#node.storage, this.#clock, request, sink)
+    call.signal.addEventListener('abort', () => session.close())
+    if (call.signal.aborted) session.close()
+    await session.start()
+  }
+
+  /** This node's replica, where it may answer. */
+  #replicaFor({ place }: LocatedPartition, needsLeader: boolean): HostedPartition | undefined {
+    const hosted = this.#node.hosted(asGroupId(place.groupId))
+    return hosted !== undefined && (!needsLeader || hosted.replica.isLeader) ? hosted : undefined
+  }
+
+  /** Where to pass a read on: the leader, or for committed records any other replica that can be reached. */
+  async #targetOf(located: LocatedPartition, call: CallContext, needsLeader: boolean): Promise<string> {
+    const { place, topic } = located
+    const name = `partition ${place.partition} of "${topic.name}"`
+    const groupId: GroupId = asGroupId(place.groupId)
+    if (call.metadata.has(FORWARDED)) {
+      const hint = this.#node.leaderHint(groupId)
+      throw new FlotillaError(
+        'NOT_LEADER',
+        `node ${this.#node.nodeId} can't serve this read of ${name}`,
+        hint === undefined ? {} : { leader: hint },
+      )
+    }
+    const waitUntil = Math.min(this.#calls.deadlineOf(call), this.#clock.nowMs() + 5000)
+    const others = place.replicas.filter((id) => id !== this.#node.nodeId)
+    const reachable = others.find((id) =>
+      this.#node.view.nodeMessages().some((node) => node.nodeId === id && node.reachable),
+    )
+    const leader = this.#node.leaders.get(groupId)?.leader
+    const target =
+      leader !== undefined && leader !== this.#node.nodeId
+        ? leader
+        : needsLeader || reachable === undefined
+          ? await this.#node.leaders.waitFor(groupId, waitUntil, call.signal)
+          : reachable
+    const address =
+      target === undefined || target === this.#node.nodeId ? undefined : this.#node.view.addressOf(target)
+    if (address === undefined) throw new FlotillaError('NO_LEADER', `no node that can serve ${name} is known`)
+    return address
+  }
+
+  async #proxyRead(
+    located: LocatedPartition,
+    request: ReadRequest,
+    sink: Sink<ReadResponse>,
+    call: CallContext,
+    needsLeader: boolean,
+  ): Promise<void> {
+    const address = await this.#targetOf(located, call, needsLeader)
+    const stream = this.#node.connections.to(address).serverStream(
+      logMethods.read,
+      request,
+      {
+        onMessage: (message) => {
+          if (!sink.send(message)) stream.pause()
+        },
+        onEnd: () => undefined,
+        onClose: (error) => {
+          if (error === undefined) sink.end()
+          else sink.fail(error)
+        },
+      },
+      { metadata: { [FORWARDED]: '1' } },
+    )
+    sink.onDrain(() => stream.resume())
+    call.signal.addEventListener('abort', () => stream.cancel())
+    if (call.signal.aborted) stream.cancel()
+  }
+
+  async #listOffsets(request: ListOffsetsRequest, call: CallContext): Promise<ListOffsetsResponse> {
+    const deadlineMs = this.#calls.deadlineOf(call)
+    await this.#calls.ensureTopic(request.topic, deadlineMs)
+    const located = this.#node.view.partition(request.topic, request.partition)
+    const linearizable = request.consistency === 'READ_CONSISTENCY_LINEARIZABLE'
+    const hosted = this.#replicaFor(located, linearizable)
+    if (hosted === undefined) {
+      const address = await this.#targetOf(located, call, linearizable)
+      return this.#node.connections
+        .to(address)
+        .unary(logMethods.listOffsets, request, {
+          deadlineMs,
+          signal: call.signal,
+          metadata: { [FORWARDED]: '1' },
+        })
+    }
+    if (linearizable) await confirmLeadership(hosted, deadlineMs)
+    const time = request.time ?? undefined
+    const offsetFor =
+      time === undefined ? undefined : await offsetForTime(hosted, this.#node.storage, millisecondsOf(time))
+    return {
+      lowOffset: hosted.machine.lowOffset,
+      highWatermark: hosted.machine.highWatermark,
+      ...(offsetFor === undefined ? {} : { offsetForTime: offsetFor }),
+    }
+  }
+}
+
+function confirmLeadership(hosted: HostedPartition, deadlineMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    hosted.replica.readIndex({
+      deadlineMs,
+      done: (error) => (error === undefined ? resolve() : reject(error)),
+    })
+  })
+}
+
+function checkRead(request: ReadRequest): void {
+  const { maxRecords, maxMessageBytes, endOffset, start } = request
+  if (maxRecords !== undefined && maxRecords < 1) throw invalid('max_records', maxRecords, 'at least 1')
+  if (maxMessageBytes !== undefined && maxMessageBytes < 1)
+    throw invalid('max_message_bytes', maxMessageBytes, 'at least 1')
+  if (endOffset !== undefined && endOffset < 0) throw invalid('end_offset', endOffset, 'at least 0')
+  if (start.type === 'offset' && !Number.isSafeInteger(start.offset)) {
+    throw new RpcError(StatusCode.invalidArgument, `offset ${start.offset} is no whole number`)
+  }
+}
+
+function invalid(field: string, value: number, rule: string): FlotillaError {
+  return new FlotillaError('INVALID_ARGUMENT', `${field} is ${value}, but has to be ${rule}`)
+}

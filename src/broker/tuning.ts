@@ -1,0 +1,75 @@
+import { defaultRaftConfig } from '../raft/index.ts'
+import type { NodeId, RaftConfig } from '../raft/types.ts'
+import type { LogLimits } from '../log/types.ts'
+import { LIMITS, type RecordLimits } from '../wire/index.ts'
+import type { ServerLimits } from './config.ts'
+import type { MetadataLimits } from './metadata/decide.ts'
+import type { PartitionLimits } from './partition/machine.ts'
+import type { ReplicaLimits } from './replica.ts'
+
+/** A node's settings with every default filled in, by the part that they are for. */
+export interface Tuning {
+  readonly tickMs: number
+  readonly raft: RaftConfig
+  readonly log: LogLimits
+  readonly records: RecordLimits
+  readonly metadata: MetadataLimits
+  readonly partition: PartitionLimits
+  readonly dataReplica: ReplicaLimits
+  readonly metadataReplica: ReplicaLimits
+  readonly maxInflightBytesPerConnection: number
+  readonly shutdownMs: number
+  /** The longest that a node keeps an append waiting for its outcome. */
+  readonly appendTimeoutMs: number
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
+  const tickMs = limits.tickMs ?? 50
+  const ticks = (milliseconds: number): number => Math.max(1, Math.round(milliseconds / tickMs))
+  return {
+    tickMs,
+    raft: {
+      ...defaultRaftConfig(nodeId),
+      electionTicks: ticks(limits.electionTimeoutMs ?? 500),
+      heartbeatTicks: ticks(limits.heartbeatMs ?? 100),
+      stalledDiskTicks: ticks(limits.stalledDiskMs ?? 5000),
+    },
+    log: {
+      segmentThresholdBytes: limits.segmentThresholdBytes ?? 4 * KIB,
+      segmentBytes: limits.segmentBytes ?? 64 * MIB,
+      tailBytes: MIB,
+    },
+    records: {
+      ...LIMITS,
+      maxRecordBytes: limits.maxRecordBytes ?? LIMITS.maxRecordBytes,
+      maxBatchBytes: limits.maxBatchBytes ?? LIMITS.maxBatchBytes,
+    },
+    metadata: {
+      maxPartitionsPerTopic: limits.maxPartitionsPerTopic ?? 1024,
+      maxTopics: 10_000,
+      maxReplicasPerNode: limits.maxReplicasPerNode ?? 10_000,
+    },
+    partition: {
+      maxEntryBytes: MIB,
+      maxPendingBytes: limits.maxInflightBytesPerPartition ?? 64 * MIB,
+    },
+    dataReplica: {
+      saveStateEntries: 2000,
+      saveStateBytes: 16 * MIB,
+      compactEntries: undefined,
+      maxUnsyncedEntries: 1,
+    },
+    metadataReplica: {
+      saveStateEntries: limits.metadataCompactEntries ?? 1000,
+      saveStateBytes: 4 * MIB,
+      compactEntries: limits.metadataCompactEntries ?? 1000,
+      maxUnsyncedEntries: 8,
+    },
+    maxInflightBytesPerConnection: limits.maxInflightBytesPerConnection ?? 16 * MIB,
+    shutdownMs: limits.shutdownMs ?? 5000,
+    appendTimeoutMs: limits.appendTimeoutMs ?? 30_000,
+  }
+}
