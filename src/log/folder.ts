@@ -1,0 +1,95 @@
+import type { Files, Store } from '../env/index.ts'
+import { FolderMismatchError, MalformedBytesError } from './errors.ts'
+import { clusterIdKey, identityKey } from './keys.ts'
+import { decodeIdentity, decodeText, encodeIdentity, encodeText } from './records.ts'
+import type { FolderIdentity } from './types.ts'
+
+/** Raised with every change that an older build can't read (docs/storage-format.md). */
+export const formatVersion = 1
+
+export const storeName = 'store'
+export const segmentsName = 'segments'
+
+/** Names that a fresh volume or an operating system puts into a folder by itself. */
+const foreignNames = /^(?:\..*|lost\+found)$/
+
+/** Refuses a folder that holds something, but not a store. Call before the store is opened, for that creates it. */
+export async function checkFolder(files: Files, directory: string): Promise<void> {
+  const names = await files.list(directory)
+  if (names.includes(storeName)) return
+  const other = names.filter((name) => !foreignNames.test(name))
+  if (other.length === 0) return
+  throw new FolderMismatchError(
+    directory,
+    `holds ${other.slice(0, 3).join(', ')}${other.length > 3 ? ', …' : ''} and no Flotilla store; ` +
+      'a data folder must be empty or be one of this node: choose another folder with --data',
+  )
+}
+
+/** Takes an empty folder, or makes sure that it is this node's. */
+export async function claimFolder(store: Store, directory: string, identity: FolderIdentity): Promise<void> {
+  const found = await store.get(identityKey)
+  if (found === undefined) {
+    // The identity is the first thing that is ever written, so anything else without it isn't ours.
+    for await (const _pair of store.iterate({ gte: new Uint8Array(0), lt: Uint8Array.of(0xff), limit: 1 })) {
+      throw new FolderMismatchError(
+        directory,
+        "holds a LevelDB store that doesn't say whose it is; a data folder must be empty or be one of this node: " +
+          'choose another folder with --data',
+      )
+    }
+    const value = encodeIdentity(identity, formatVersion, identityKey)
+    await store.batch([{ type: 'put', key: identityKey, value }], { sync: true })
+    return
+  }
+  checkIdentity(directory, identity, readIdentity(directory, found))
+}
+
+function readIdentity(directory: string, found: Uint8Array): FolderIdentity {
+  let decoded: ReturnType<typeof decodeIdentity>
+  try {
+    decoded = decodeIdentity(found, identityKey, formatVersion)
+  } catch (error) {
+    if (!(error instanceof MalformedBytesError)) throw error
+    throw new FolderMismatchError(
+      directory,
+      `doesn't say whose it is: ${error.message}; move it away and let the node come back from the others`,
+    )
+  }
+  if (decoded.identity === undefined) {
+    throw new FolderMismatchError(
+      directory,
+      `has storage format ${decoded.formatVersion}, and this build reads ${formatVersion}; a build never reads a newer ` +
+        'format: run the newer build, or choose another folder with --data',
+    )
+  }
+  return decoded.identity
+}
+
+function checkIdentity(directory: string, wanted: FolderIdentity, found: FolderIdentity): void {
+  if (found.clusterName !== wanted.clusterName) {
+    throw new FolderMismatchError(
+      directory,
+      `belongs to cluster ${JSON.stringify(found.clusterName)}, and this node is of cluster ` +
+        `${JSON.stringify(wanted.clusterName)}; a folder never changes its cluster: choose another folder with --data`,
+    )
+  }
+  if (found.nodeId !== wanted.nodeId) {
+    throw new FolderMismatchError(
+      directory,
+      `belongs to node ${JSON.stringify(found.nodeId)}, and this is node ${JSON.stringify(wanted.nodeId)}; two nodes ` +
+        'never share a folder: choose another with --data, or start the node with the id that the folder has',
+    )
+  }
+}
+
+export async function readClusterId(store: Store): Promise<string | undefined> {
+  const value = await store.get(clusterIdKey)
+  return value === undefined ? undefined : decodeText(value, clusterIdKey)
+}
+
+export async function writeClusterId(store: Store, clusterId: string): Promise<void> {
+  await store.batch([{ type: 'put', key: clusterIdKey, value: encodeText(clusterId, clusterIdKey) }], {
+    sync: true,
+  })
+}

@@ -1,0 +1,184 @@
+import { chain, decodeConfiguration } from '../raft/index.ts'
+import type { Configuration, HardState, LogIndex, LogMark, SnapshotMark, TermRun } from '../raft/types.ts'
+import { asDigest, asLogIndex, asTerm } from '../raft/types.ts'
+import { withPayload } from './entry-codec.ts'
+import type { GroupState, SegmentState } from './group-state.ts'
+import { decodeStoredEntry } from './records.ts'
+import type { StateAt, StoredEntry } from './records.ts'
+import type { GroupId } from './types.ts'
+
+/** What the small records say of a group; undefined where one isn't there. */
+export interface GroupRecords {
+  readonly lowEnd: SnapshotMark | undefined
+  readonly hardState: HardState | undefined
+  readonly applied: StateAt | undefined
+}
+
+/** Goes through a group's entries in order and checks what one entry says of the next. Keeps little of them. */
+export class GroupScan {
+  readonly groupId: GroupId
+  readonly hardState: HardState
+  readonly lowEnd: SnapshotMark
+  readonly termRuns: TermRun[] = []
+  readonly applied: StateAt | undefined
+  configuration: Configuration
+  last: LogMark
+  entries = 0
+  /** The first thing that is wrong; nothing is looked at after it. */
+  damage: string | undefined
+  /** Entries that a move of the low end left behind. */
+  leftBelow = false
+  readonly #tailBytes: number
+  #entryBytes = 0
+  #tail: StoredEntry[] = []
+  #tailStart = 0
+  #tailSum = 0
+  readonly #segments = new Map<number, SegmentState>()
+
+  constructor(groupId: GroupId, records: GroupRecords, tailBytes: number) {
+    this.groupId = groupId
+    this.#tailBytes = tailBytes
+    const { lowEnd, hardState, applied } = records
+    this.damage =
+      lowEnd === undefined
+        ? 'the record of its low end is missing'
+        : hardState === undefined
+          ? 'its hard state is missing'
+          : undefined
+    this.lowEnd = lowEnd ?? noMark
+    this.hardState = hardState ?? noHardState
+    // A record that a later snapshot or low end has overtaken says nothing any more.
+    this.applied = applied !== undefined && applied.index > this.lowEnd.index ? applied : undefined
+    this.last = { index: this.lowEnd.index, term: this.lowEnd.term, digest: this.lowEnd.digest }
+    this.configuration = this.lowEnd.configuration
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.applied?.index ?? this.lowEnd.index
+  }
+
+  /** The next stored entry, in the order of the keys. */
+  add(index: LogIndex, value: Uint8Array): void {
+    if (this.damage !== undefined) return
+    if (index <= this.lowEnd.index) {
+      this.leftBelow = true
+      return
+    }
+    try {
+      this.#check(index, decodeStoredEntry(value), value.length)
+    } catch (error) {
+      // Nothing in there reads from anywhere: whatever is thrown says that these bytes aren't an entry.
+      this.damage = `entry ${index}: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+
+  #check(index: LogIndex, stored: StoredEntry, valueBytes: number): void {
+    const { head, payload } = stored
+    const expected = this.last.index + 1
+    if (index !== expected) {
+      this.damage = `entry ${expected} is missing: the next one that is there is ${index}`
+      return
+    }
+    if (head.index !== index) {
+      this.damage = `entry ${index}: its head says that it is ${head.index}`
+      return
+    }
+    if (head.term < this.last.term) {
+      this.damage = `entry ${index}: its term ${head.term} is below its predecessor's ${this.last.term}`
+      return
+    }
+    if (chain(this.last.digest, head) !== head.digest) {
+      this.damage = `entry ${index}: its digest doesn't continue its predecessor's`
+      return
+    }
+    if (payload.type === 'inline') withPayload(head, payload.bytes)
+    else this.#addExtent(index, payload.extent.segment, payload.extent.position + head.payloadBytes)
+    if (head.kind === 'configuration') this.configuration = decodeConfiguration(head.header)
+    if (this.termRuns.at(-1)?.term !== head.term) this.termRuns.push({ firstIndex: index, term: head.term })
+    this.last = { index, term: head.term, digest: head.digest }
+    this.entries++
+    this.#entryBytes += valueBytes
+    this.#addToTail(stored)
+  }
+
+  #addExtent(index: LogIndex, number: number, end: number): void {
+    const bytes = Math.max(end, this.#segments.get(number)?.bytes ?? 0)
+    this.#segments.set(number, { number, bytes, lastIndex: index })
+  }
+
+  /** Keeps what isn't applied yet, and of what is before it the newest up to the limit. */
+  #addToTail(stored: StoredEntry): void {
+    this.#tail.push(stored)
+    this.#tailSum += memoryBytes(stored)
+    for (
+      let oldest = this.#tail[this.#tailStart];
+      oldest !== undefined;
+      oldest = this.#tail[this.#tailStart]
+    ) {
+      if (oldest.head.index > this.appliedIndex || this.#tailSum <= this.#tailBytes) break
+      this.#tailSum -= memoryBytes(oldest)
+      this.#tailStart++
+    }
+    if (this.#tailStart > 1000 && this.#tailStart * 2 > this.#tail.length) {
+      this.#tail = this.#tail.slice(this.#tailStart)
+      this.#tailStart = 0
+    }
+  }
+
+  /** Entries that end the log, for a core to start with. */
+  tail(): readonly StoredEntry[] {
+    return this.#tail.slice(this.#tailStart)
+  }
+
+  /** Segments that entries name, ascending, and up to where. */
+  segments(): SegmentState[] {
+    return [...this.#segments.values()].sort((left, right) => left.number - right.number)
+  }
+
+  /** What can only be said once all entries are seen. */
+  finish(): void {
+    if (this.damage !== undefined) return
+    const { last, hardState, appliedIndex } = this
+    if (hardState.commit > last.index) {
+      this.damage = `entry ${last.index + 1} is missing: entries up to ${hardState.commit} were committed`
+    } else if (appliedIndex > last.index) {
+      this.damage = `entry ${last.index + 1} is missing: entries up to ${appliedIndex} were applied`
+    } else if (hardState.term < last.term) {
+      this.damage = `its hard state has term ${hardState.term}, and entry ${last.index} has ${last.term}`
+    }
+  }
+
+  state(lowEndStateBytes: number): GroupState {
+    const { groupId, last, hardState } = this
+    const { index, term, digest } = this.lowEnd
+    const segments = this.segments()
+    return {
+      groupId,
+      lowEnd: { index, term, digest },
+      last,
+      applied: this.appliedIndex,
+      term: hardState.term,
+      commit: asLogIndex(Math.max(hardState.commit, index)),
+      segments,
+      nextSegment: (segments.at(-1)?.number ?? 0) + 1,
+      entryBytes: this.#entryBytes,
+      stateBytes: lowEndStateBytes + (this.applied?.state.length ?? 0),
+    }
+  }
+}
+
+/** About what an entry takes in memory beside its payload and header. */
+const entryOverheadBytes = 64
+
+function memoryBytes({ head }: StoredEntry): number {
+  return head.payloadBytes + head.header.length + entryOverheadBytes
+}
+
+// For a group whose records are missing; it is damaged, so nobody gets to see these.
+const noMark: SnapshotMark = {
+  index: asLogIndex(0),
+  term: asTerm(0),
+  digest: asDigest(0n),
+  configuration: { voters: [], votersOutgoing: [], learners: [] },
+}
+const noHardState: HardState = { term: asTerm(0), votedFor: undefined, commit: asLogIndex(0) }

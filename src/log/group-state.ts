@@ -1,0 +1,38 @@
+import type { LogIndex, LogMark, Term } from '../raft/types.ts'
+import type { GroupId } from './types.ts'
+
+/** One segment file of a group. */
+export interface SegmentState {
+  readonly number: number
+  /** Up to here it is written; what is after that is garbage. */
+  readonly bytes: number
+  /** The newest entry that lies in it, 0 where none does any more. */
+  readonly lastIndex: number
+}
+
+/** All that is kept in memory of a group's durable log. Immutable: a turn makes a new one. Nothing per entry. */
+export interface GroupState {
+  readonly groupId: GroupId
+  readonly lowEnd: LogMark
+  readonly last: LogMark
+  readonly applied: LogIndex
+  readonly term: Term
+  readonly commit: LogIndex
+  /** Ascending by number; the last one takes what comes next. */
+  readonly segments: readonly SegmentState[]
+  readonly nextSegment: number
+  /** Bytes of entries in the store; an estimate once entries were dropped. */
+  readonly entryBytes: number
+  /** Bytes of the two folded states. */
+  readonly stateBytes: number
+}
+
+export function totalBytes(state: GroupState): number {
+  return state.segments.reduce((sum, segment) => sum + segment.bytes, state.entryBytes + state.stateBytes)
+}
+
+/** `entryBytes` after the log of `state` got as short as `count` entries: in proportion, for nothing is known per entry. */
+export function remainingBytes(state: GroupState, count: number): number {
+  const before = state.last.index - state.lowEnd.index
+  return before <= 0 ? 0 : Math.round((state.entryBytes * Math.min(count, before)) / before)
+}

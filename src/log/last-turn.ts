@@ -1,0 +1,155 @@
+import type { Logger, Store, StoreOperation } from '../env/index.ts'
+import type { LogIndex } from '../raft/types.ts'
+import { asLogIndex } from '../raft/types.ts'
+import { MalformedBytesError } from './errors.ts'
+import { withPayload } from './entry-codec.ts'
+import { durableTurnKey, entryKey, groupKey, groupRange, indexOfEntryKey, keyKind, turnKey } from './keys.ts'
+import {
+  decodeDurableTurn,
+  decodeHardState,
+  decodeState,
+  decodeStoredEntry,
+  decodeTurn,
+  encodeHardState,
+} from './records.ts'
+import type { TurnRecord } from './records.ts'
+import type { SegmentFiles } from './segments.ts'
+import type { GroupId } from './types.ts'
+
+/** What a start knows of the turns before it. */
+export interface LastTurn {
+  /** The newest turn that the store has, 0 in a new folder. */
+  readonly turn: number
+  /** The turn is known to have been durable as a whole. */
+  readonly certain: boolean
+  /** Set where the store lost something that it had acknowledged: then no group can be trusted. */
+  readonly damage: string | undefined
+  readonly extents: TurnRecord['extents']
+}
+
+export async function readLastTurn(store: Store, logger: Logger): Promise<LastTurn> {
+  const durable = await readDurableTurn(store, logger)
+  const value = await store.get(turnKey)
+  if (value === undefined) return lastTurn(0, durable, [])
+  try {
+    const { turn, extents } = decodeTurn(value, turnKey)
+    return lastTurn(turn, durable, extents)
+  } catch (error) {
+    if (!(error instanceof MalformedBytesError)) throw error
+    return { turn: durable, certain: false, damage: `the store's turn record: ${error.message}`, extents: [] }
+  }
+}
+
+function lastTurn(turn: number, durable: number, extents: TurnRecord['extents']): LastTurn {
+  if (durable <= turn) return { turn, certain: durable === turn, damage: undefined, extents }
+  const damage = `the store's newest turn is ${turn}, but turn ${durable} was durable: what came between is lost`
+  return { turn: durable, certain: false, damage, extents: [] }
+}
+
+/** Without the marker the last turn counts as uncertain, which is safe: its extents are then only looked at. */
+async function readDurableTurn(store: Store, logger: Logger): Promise<number> {
+  const value = await store.get(durableTurnKey)
+  if (value === undefined) return 0
+  try {
+    return decodeDurableTurn(value, durableTurnKey)
+  } catch (error) {
+    logger.warn({ err: error }, 'the marker of the last durable turn is damaged and is left out of account')
+    return 0
+  }
+}
+
+/**
+ * Looks at the payloads that the last turn put into segments. Where the turn may have been cut short by a power cut, a
+ * payload that isn't whole was never acknowledged, so the log is cut before it, durably. Otherwise it is damage, which the
+ * result has by group.
+ */
+export async function checkLastTurn(
+  store: Store,
+  segments: SegmentFiles,
+  last: LastTurn,
+  logger: Logger,
+): Promise<Map<GroupId, string>> {
+  const damage = new Map<GroupId, string>()
+  for (const { groupId, firstIndex } of last.extents) {
+    const broken = await firstBrokenExtent(store, segments, groupId, firstIndex)
+    if (broken === undefined) continue
+    if (last.certain) {
+      damage.set(groupId, `entry ${broken.index}, of the last turn, which was durable: ${broken.detail}`)
+      continue
+    }
+    const refused = await cutBefore(store, groupId, broken.index)
+    if (refused !== undefined) {
+      damage.set(groupId, refused)
+      continue
+    }
+    logger.warn(
+      { groupId, index: broken.index, detail: broken.detail },
+      'the last turn before the stop was not whole and not acknowledged: the log is cut before this entry',
+    )
+  }
+  return damage
+}
+
+interface BrokenExtent {
+  readonly index: LogIndex
+  readonly detail: string
+}
+
+async function firstBrokenExtent(
+  store: Store,
+  segments: SegmentFiles,
+  groupId: GroupId,
+  firstIndex: LogIndex,
+): Promise<BrokenExtent | undefined> {
+  const present = await segments.sizes(groupId)
+  const { lt } = groupRange(keyKind.entry, groupId)
+  for await (const [key, value] of store.iterate({ gte: entryKey(groupId, firstIndex), lt })) {
+    let stored: ReturnType<typeof decodeStoredEntry>
+    try {
+      stored = decodeStoredEntry(value)
+    } catch (error) {
+      // A batch is written as a whole or not at all, so this is damage of another kind; the scan tells it.
+      if (error instanceof MalformedBytesError) return undefined
+      throw error
+    }
+    if (stored.payload.type === 'inline') continue
+    const { segment, position } = stored.payload.extent
+    const index = indexOfEntryKey(key)
+    if (!present.has(segment)) return { index, detail: `segment ${segment} isn't there` }
+    try {
+      withPayload(stored.head, await segments.read(groupId, segment, position, stored.head.payloadBytes))
+    } catch (error) {
+      if (!(error instanceof MalformedBytesError)) throw error
+      return { index, detail: `segment ${segment} at ${position}: ${error.message}` }
+    }
+  }
+  return undefined
+}
+
+/** Drops the entries from `first` on. Returns why it can't be, where something durable stands on them. */
+async function cutBefore(store: Store, groupId: GroupId, first: LogIndex): Promise<string | undefined> {
+  const operations: StoreOperation[] = []
+  try {
+    const appliedKey = groupKey(keyKind.applied, groupId)
+    const applied = await store.get(appliedKey)
+    if (applied !== undefined && decodeState(applied, appliedKey).index >= first) {
+      return `entry ${first} isn't whole, but the applied state stands on it`
+    }
+    const key = groupKey(keyKind.hardState, groupId)
+    const value = await store.get(key)
+    if (value !== undefined) {
+      const hardState = decodeHardState(value, key)
+      const commit = asLogIndex(Math.min(hardState.commit, first - 1))
+      operations.push({ type: 'put', key, value: encodeHardState({ ...hardState, commit }, key) })
+    }
+  } catch (error) {
+    if (error instanceof MalformedBytesError) return error.message
+    throw error
+  }
+  const { lt } = groupRange(keyKind.entry, groupId)
+  for await (const [key] of store.iterate({ gte: entryKey(groupId, first), lt })) {
+    operations.push({ type: 'del', key })
+  }
+  await store.batch(operations, { sync: true })
+  return undefined
+}

@@ -1,0 +1,301 @@
+import type { Cancel, Env, Logger, Store } from '../env/index.ts'
+import type { Entry, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
+import { assert } from './assert.ts'
+import { DamagedEntryError, FolderMismatchError, MalformedBytesError, StorageFailedError } from './errors.ts'
+import { checkFolder, claimFolder, readClusterId, segmentsName, storeName, writeClusterId } from './folder.ts'
+import type { GroupState } from './group-state.ts'
+import { totalBytes } from './group-state.ts'
+import { byOffsetKey, byTimeKey, durableTurnKey, groupKey, groupRange, keyKind } from './keys.ts'
+import { lastSignpost, readEntries } from './reader.ts'
+import { decodeSnapshot, encodeDurableTurn } from './records.ts'
+import { recover } from './recovery.ts'
+import type { Recovery } from './recovery.ts'
+import { SegmentFiles, settleAll } from './segments.ts'
+import { Sweeper } from './sweeper.ts'
+import type { TurnPlan } from './turn.ts'
+import { planTurn } from './turn.ts'
+import type {
+  FolderIdentity,
+  GroupId,
+  GroupWrite,
+  IndexPoint,
+  LogLimits,
+  LogStorage,
+  Offset,
+  RecoveredGroup,
+} from './types.ts'
+import { asOffset } from './types.ts'
+
+export const defaultLogLimits: LogLimits = {
+  segmentThresholdBytes: 4096,
+  segmentBytes: 64 * 1024 * 1024,
+  tailBytes: 1024 * 1024,
+}
+
+export type LogEnv = Pick<Env, 'disk' | 'clock' | 'random' | 'logger'>
+
+/**
+ * How long the storage must be quiet before it notes that its last turn was durable. Short, because the note is what
+ * tells damage from a power cut; not zero, so that a turn right after another doesn't pay for it.
+ */
+const quietMs = 10
+/** Mark and state of a low end are two reads; a turn that comes between them is rare, several in a row don't happen. */
+const mostReadAttempts = 10
+
+/**
+ * Opens a node's data folder, creating it where it isn't there, and checks all that it holds.
+ * Throws FolderMismatchError where it isn't this node's, StoreLockedError where another process has it.
+ */
+export async function openLogStorage(
+  env: LogEnv,
+  directory: string,
+  identity: FolderIdentity,
+  limits: LogLimits = defaultLogLimits,
+): Promise<LogStorage> {
+  checkLimits(limits)
+  const { files } = env.disk
+  await checkFolder(files, directory)
+  await files.makeDirectory(directory)
+  const segmentsDirectory = `${directory}/${segmentsName}`
+  const store = await env.disk.openStore(`${directory}/${storeName}`)
+  const segments = new SegmentFiles(files, segmentsDirectory)
+  try {
+    await claimFolder(store, directory, identity)
+    await files.makeDirectory(segmentsDirectory)
+    await files.syncDirectory(directory)
+    const clusterId = await readClusterId(store)
+    const recovery = await recover(store, segments, limits, env.clock, env.logger)
+    return new NodeLogStorage(env, directory, limits, store, segments, recovery, clusterId)
+  } catch (error) {
+    await segments.close()
+    await store.close()
+    throw error
+  }
+}
+
+function checkLimits(limits: LogLimits): void {
+  for (const [name, value] of Object.entries(limits) as [keyof LogLimits, number][]) {
+    const least = name === 'tailBytes' ? 0 : 1
+    if (Number.isSafeInteger(value) && value >= least) continue
+    throw new RangeError(`${name} is ${value}; it must be a whole number of bytes, ${least} or more`)
+  }
+}
+
+class NodeLogStorage implements LogStorage {
+  readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
+  readonly #env: LogEnv
+  readonly #logger: Logger
+  readonly #directory: string
+  readonly #limits: LogLimits
+  readonly #store: Store
+  readonly #segments: SegmentFiles
+  readonly #sweeper: Sweeper
+  readonly #groups: Map<GroupId, GroupState>
+  readonly #damaged: Set<GroupId>
+  #turn: number
+  /** The turn that the marker in the store names. */
+  #notedTurn: number
+  #clusterId: string | undefined
+  #failure: StorageFailedError | undefined
+  #committing: Promise<void> | undefined
+  #noting: Promise<void> | undefined
+  #cancelNote: Cancel | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(
+    env: LogEnv,
+    directory: string,
+    limits: LogLimits,
+    store: Store,
+    segments: SegmentFiles,
+    recovery: Recovery,
+    clusterId: string | undefined,
+  ) {
+    this.#env = env
+    this.#logger = env.logger
+    this.#directory = directory
+    this.#limits = limits
+    this.#store = store
+    this.#segments = segments
+    this.#groups = recovery.groups
+    this.#turn = recovery.turn
+    this.#notedTurn = recovery.turn
+    this.#clusterId = clusterId
+    this.recovered = recovery.recovered
+    this.#damaged = new Set(
+      [...recovery.recovered.values()].filter(({ ok }) => !ok).map(({ groupId }) => groupId),
+    )
+    this.#sweeper = new Sweeper(store, segments, env.logger, (error) => this.#fail(error))
+    for (const sweep of recovery.sweeps) this.#sweeper.add(sweep)
+  }
+
+  get clusterId(): string | undefined {
+    return this.#clusterId
+  }
+
+  async setClusterId(clusterId: string): Promise<void> {
+    if (this.#clusterId === clusterId) return
+    if (this.#clusterId !== undefined) {
+      throw new FolderMismatchError(
+        this.#directory,
+        `belongs to the cluster with id ${this.#clusterId}, and the node met one with id ${clusterId}; a folder never ` +
+          'changes its cluster: choose another folder with --data, or look at the addresses in --cluster',
+      )
+    }
+    await this.#writing(() => writeClusterId(this.#store, clusterId))
+    this.#clusterId = clusterId
+  }
+
+  async commit(turn: readonly GroupWrite[]): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    assert(this.#closing === undefined, 'log.commit-while-open', 'a turn after close()')
+    assert(this.#committing === undefined, 'log.one-commit-at-a-time', `turn ${this.#turn + 1} is under way`)
+    if (turn.length === 0) return
+    this.#committing = this.#commit(turn)
+    try {
+      await this.#committing
+    } finally {
+      this.#committing = undefined
+    }
+  }
+
+  async #commit(turn: readonly GroupWrite[]): Promise<void> {
+    this.#cancelNote?.()
+    // A group that comes back must not meet the end of its earlier life.
+    if (turn.some((write) => write.create !== undefined && this.#sweeper.isDestroying(write.groupId))) {
+      await this.#sweeper.idle()
+    }
+    const plan = planTurn(
+      {
+        turn: this.#turn + 1,
+        limits: this.#limits,
+        stateOf: (groupId) => this.#groups.get(groupId),
+        isDamaged: (groupId) => this.#damaged.has(groupId),
+      },
+      turn,
+    )
+    await this.#writing(() => this.#write(plan))
+    this.#turn++
+    for (const [groupId, state] of plan.groups) {
+      if (state !== undefined) this.#groups.set(groupId, state)
+      else this.#groups.delete(groupId)
+      this.#damaged.delete(groupId)
+    }
+    for (const sweep of plan.sweeps) this.#sweeper.add(sweep)
+    this.#cancelNote = this.#env.clock.setTimer(quietMs, () => this.#noteWhenQuiet())
+  }
+
+  async #write(plan: TurnPlan): Promise<void> {
+    const { operations, segmentWrites, segmentsFirst } = plan
+    if (segmentWrites.length === 0) {
+      await this.#store.batch(operations, { sync: true })
+      return
+    }
+    if (segmentsFirst) await this.#segments.write(segmentWrites)
+    const parallel = segmentsFirst ? [] : [this.#segments.write(segmentWrites)]
+    await settleAll([this.#store.batch(operations, { sync: true }), ...parallel])
+  }
+
+  #noteWhenQuiet(): void {
+    if (this.#committing !== undefined || this.#failure !== undefined || this.#closing !== undefined) return
+    // A failure is latched and told at the next turn; the timer has nobody to tell.
+    this.#noting = this.#note(false).catch(() => undefined)
+  }
+
+  async #note(sync: boolean): Promise<void> {
+    const turn = this.#turn
+    if (this.#notedTurn === turn) return
+    const value = encodeDurableTurn(turn, durableTurnKey)
+    await this.#writing(() => this.#store.batch([{ type: 'put', key: durableTurnKey, value }], { sync }))
+    this.#notedTurn = turn
+  }
+
+  async #writing(write: () => Promise<void>): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    try {
+      await write()
+    } catch (error) {
+      throw this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): StorageFailedError {
+    if (this.#failure === undefined) {
+      this.#failure = new StorageFailedError(error)
+      this.#logger.error({ err: error, turn: this.#turn + 1 }, 'the storage failed and takes no more writes')
+    }
+    return this.#failure
+  }
+
+  async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+    return readEntries(this.#store, this.#segments, () => this.#state(groupId), from, to, maxBytes)
+  }
+
+  async readLowEnd(groupId: GroupId): Promise<Snapshot> {
+    const markKey = groupKey(keyKind.group, groupId)
+    const stateKey = groupKey(keyKind.lowEndState, groupId)
+    for (let attempt = 0; attempt < mostReadAttempts; attempt++) {
+      const { lowEnd } = this.#state(groupId)
+      const [mark, folded] = await Promise.all([this.#store.get(markKey), this.#store.get(stateKey)])
+      try {
+        const snapshot = decodeSnapshot(mark, markKey, folded, stateKey)
+        // A turn may have moved it between the two reads.
+        if (snapshot !== undefined) return snapshot
+      } catch (error) {
+        if (!(error instanceof MalformedBytesError)) throw error
+        throw new DamagedEntryError(groupId, lowEnd.index, undefined, error.message, { cause: error })
+      }
+    }
+    const { lowEnd } = this.#state(groupId)
+    throw new DamagedEntryError(
+      groupId,
+      lowEnd.index,
+      undefined,
+      'the state at the low end is of another entry',
+    )
+  }
+
+  async findByOffset(groupId: GroupId, offset: Offset): Promise<IndexPoint | undefined> {
+    const { gte } = groupRange(keyKind.byOffset, groupId)
+    const range = { gte, lt: byOffsetKey(groupId, asOffset(offset + 1)) }
+    return lastSignpost(this.#store, () => this.#state(groupId), range, this.#logger)
+  }
+
+  async findByTime(groupId: GroupId, timeMs: number): Promise<IndexPoint | undefined> {
+    const { gte } = groupRange(keyKind.byTime, groupId)
+    const range = { gte, lt: byTimeKey(groupId, Math.max(0, Math.ceil(timeMs)), 0) }
+    return lastSignpost(this.#store, () => this.#state(groupId), range, this.#logger)
+  }
+
+  sizeBytes(groupId: GroupId): number {
+    return totalBytes(this.#state(groupId))
+  }
+
+  lastMark(groupId: GroupId): LogMark {
+    return this.#state(groupId).last
+  }
+
+  #state(groupId: GroupId): GroupState {
+    const state = this.#groups.get(groupId)
+    assert(state !== undefined, 'log.group-known', `group ${groupId} isn't there, or is damaged`)
+    return state
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    await this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelNote?.()
+    await this.#committing?.catch(() => undefined)
+    await this.#sweeper.close()
+    await this.#noting
+    try {
+      if (this.#failure === undefined) await this.#note(true)
+    } finally {
+      await this.#segments.close()
+      await this.#store.close()
+    }
+  }
+}

@@ -1,0 +1,297 @@
+import type { Clock, Logger, Store, StoreOperation } from '../env/index.ts'
+import type { Bootstrap, Entry, HardState, SnapshotMark } from '../raft/types.ts'
+import { asLogIndex } from '../raft/types.ts'
+import { withPayload } from './entry-codec.ts'
+import { MalformedBytesError } from './errors.ts'
+import { GroupScan } from './group-scan.ts'
+import type { GroupState } from './group-state.ts'
+import { durableTurnKey, groupKey, groupOfKey, indexOfEntryKey, keyKind, kindRange, turnKey } from './keys.ts'
+import type { KeyKind } from './keys.ts'
+import { checkLastTurn, readLastTurn } from './last-turn.ts'
+import type { LastTurn } from './last-turn.ts'
+import {
+  decodeGroup,
+  decodeHardState,
+  decodeState,
+  decodeText,
+  encodeDurableTurn,
+  encodeText,
+  encodeTurn,
+} from './records.ts'
+import type { StateAt, StoredEntry } from './records.ts'
+import type { SegmentFiles } from './segments.ts'
+import type { Sweep } from './turn.ts'
+import type { GroupId, LogLimits, RecoveredGroup } from './types.ts'
+
+export interface Recovery {
+  /** The newest turn; the next one has one more. */
+  readonly turn: number
+  readonly groups: Map<GroupId, GroupState>
+  readonly recovered: Map<GroupId, RecoveredGroup>
+  /** What an earlier run began to give back and didn't finish. */
+  readonly sweeps: readonly Sweep[]
+}
+
+/** A start that takes longer says so now and then. */
+const progressEveryMs = 5_000
+
+/** Reads what is there, checks it, cuts what a power cut left half done, and leaves damage as it is. */
+export async function recover(
+  store: Store,
+  segments: SegmentFiles,
+  limits: LogLimits,
+  clock: Clock,
+  logger: Logger,
+): Promise<Recovery> {
+  const startedMs = clock.nowMs()
+  const last = await readLastTurn(store, logger)
+  const damage = await checkLastTurn(store, segments, last, logger)
+  const scan = new FolderScan(store, limits, clock, logger, damage)
+  await scan.run(last.damage)
+  await settleLastTurn(store, last, scan.groupIds())
+
+  const groups = new Map<GroupId, GroupState>()
+  const recovered = new Map<GroupId, RecoveredGroup>()
+  const sweeps: Sweep[] = [...scan.destroyed].map((groupId) => ({ type: 'destroyed', groupId }))
+  for (const groupId of scan.groupIds()) {
+    const group = scan.group(groupId)
+    if (group.damage === undefined) await compareSegments(segments, group)
+    const tail = group.damage === undefined ? await loadTail(segments, group) : []
+    const lowEndState = group.damage === undefined ? await loadLowEndState(store, group) : undefined
+    if (group.damage !== undefined || lowEndState === undefined) {
+      const text = group.damage ?? 'the state at its low end is missing'
+      logger.error({ groupId, damage: text }, 'a group is damaged; its replica on this node takes no part')
+      recovered.set(groupId, { groupId, ok: false, damage: text })
+      continue
+    }
+    groups.set(groupId, group.state(lowEndState.length))
+    const appliedState = group.applied?.state ?? lowEndState
+    recovered.set(groupId, { groupId, ok: true, bootstrap: bootstrapOf(group, tail), appliedState })
+    if (group.leftBelow)
+      sweeps.push({ type: 'below', groupId, from: 0, to: group.lowEnd.index, segments: [] })
+  }
+  await warnOfUnknownDirectories(segments, recovered, scan.destroyed, logger)
+  const damaged = recovered.size - groups.size
+  const ms = Math.round(clock.nowMs() - startedMs)
+  logger.info(
+    { groups: recovered.size, damaged, entries: scan.entries, turn: last.turn, ms },
+    'the log is read',
+  )
+  return { turn: last.turn, groups, recovered, sweeps }
+}
+
+/** Reads everything of all groups, kind by kind, in one pass each. */
+class FolderScan {
+  readonly destroyed = new Set<GroupId>()
+  entries = 0
+  readonly #store: Store
+  readonly #limits: LogLimits
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #damage: Map<GroupId, string>
+  readonly #lowEnds = new Map<GroupId, SnapshotMark>()
+  readonly #hardStates = new Map<GroupId, HardState>()
+  readonly #applied = new Map<GroupId, StateAt>()
+  readonly #scans = new Map<GroupId, GroupScan>()
+  readonly #seen = new Set<GroupId>()
+  #reportedMs: number
+
+  constructor(store: Store, limits: LogLimits, clock: Clock, logger: Logger, damage: Map<GroupId, string>) {
+    this.#store = store
+    this.#limits = limits
+    this.#clock = clock
+    this.#logger = logger
+    this.#damage = damage
+    this.#reportedMs = clock.nowMs()
+  }
+
+  async run(folderDamage: string | undefined): Promise<void> {
+    await this.#records(keyKind.destroyed, 'mark of destruction', (groupId, value, key) => {
+      decodeText(value, key)
+      this.destroyed.add(groupId)
+    })
+    await this.#records(keyKind.damage, 'record of damage', (groupId, value, key) => {
+      this.#addDamage(groupId, decodeText(value, key))
+    })
+    await this.#records(keyKind.group, 'record of its low end', (groupId, value, key) => {
+      this.#lowEnds.set(groupId, decodeGroup(value, key))
+    })
+    await this.#records(keyKind.hardState, 'hard state', (groupId, value, key) => {
+      this.#hardStates.set(groupId, decodeHardState(value, key))
+    })
+    await this.#records(keyKind.applied, 'applied state', (groupId, value, key) => {
+      this.#applied.set(groupId, decodeState(value, key))
+    })
+    await this.#allEntries()
+    for (const groupId of this.groupIds()) {
+      const scan = this.group(groupId)
+      scan.finish()
+      scan.damage = this.#damage.get(groupId) ?? folderDamage ?? scan.damage
+    }
+  }
+
+  /** Sorted, so that what follows from the order is the same at every start. */
+  groupIds(): GroupId[] {
+    return [...this.#seen].sort((left, right) => left - right)
+  }
+
+  group(groupId: GroupId): GroupScan {
+    let scan = this.#scans.get(groupId)
+    if (scan === undefined) {
+      const records = {
+        lowEnd: this.#lowEnds.get(groupId),
+        hardState: this.#hardStates.get(groupId),
+        applied: this.#applied.get(groupId),
+      }
+      scan = new GroupScan(groupId, records, this.#limits.tailBytes)
+      this.#scans.set(groupId, scan)
+    }
+    return scan
+  }
+
+  async #records(
+    kind: KeyKind,
+    what: string,
+    take: (groupId: GroupId, value: Uint8Array, key: Uint8Array) => void,
+  ): Promise<void> {
+    for await (const [key, value] of this.#store.iterate(kindRange(kind))) {
+      const groupId = groupOfKey(key)
+      try {
+        take(groupId, value, key)
+      } catch (error) {
+        // Pure decoding: whatever is thrown says that the bytes aren't such a record.
+        this.#addDamage(groupId, `its ${what}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+      if (!this.destroyed.has(groupId)) this.#seen.add(groupId)
+    }
+  }
+
+  async #allEntries(): Promise<void> {
+    for await (const [key, value] of this.#store.iterate(kindRange(keyKind.entry))) {
+      const groupId = groupOfKey(key)
+      if (this.destroyed.has(groupId)) continue
+      this.#seen.add(groupId)
+      this.group(groupId).add(indexOfEntryKey(key), value)
+      this.entries++
+      if (this.entries % 10_000 === 0) this.#reportProgress()
+    }
+  }
+
+  #addDamage(groupId: GroupId, text: string): void {
+    if (!this.#damage.has(groupId)) this.#damage.set(groupId, text)
+  }
+
+  #reportProgress(): void {
+    const nowMs = this.#clock.nowMs()
+    if (nowMs - this.#reportedMs < progressEveryMs) return
+    this.#reportedMs = nowMs
+    this.#logger.info({ groups: this.#seen.size, entries: this.entries }, 'reading the log')
+  }
+}
+
+/**
+ * Writes down what this start found of the last turn: a lost turn as damage of every group, for the next turn would
+ * overwrite the evidence; a turn that was looked at as durable.
+ */
+async function settleLastTurn(store: Store, last: LastTurn, groupIds: readonly GroupId[]): Promise<void> {
+  if (last.turn === 0 && last.damage === undefined) return
+  const operations: StoreOperation[] = [
+    { type: 'put', key: durableTurnKey, value: encodeDurableTurn(last.turn, durableTurnKey) },
+  ]
+  if (last.damage !== undefined) {
+    const record = { turn: last.turn, extents: [] }
+    operations.push({ type: 'put', key: turnKey, value: encodeTurn(record, turnKey) })
+    for (const groupId of groupIds) {
+      const key = groupKey(keyKind.damage, groupId)
+      operations.push({ type: 'put', key, value: encodeText(last.damage, key) })
+    }
+  }
+  await store.batch(operations, { sync: true })
+}
+
+/** Every segment that an entry names must be there as a whole; what no entry names is garbage and goes. */
+async function compareSegments(segments: SegmentFiles, group: GroupScan): Promise<void> {
+  const { groupId } = group
+  const found = await segments.sizes(groupId)
+  const named = new Map(group.segments().map((segment) => [segment.number, segment]))
+  for (const { number, bytes, lastIndex } of named.values()) {
+    const size = found.get(number)
+    if (size !== undefined && size >= bytes) continue
+    const fault = size === undefined ? "isn't there" : `has ${size} bytes of ${bytes}`
+    group.damage = `segment ${number}, with entries up to ${lastIndex}, ${fault}`
+    return
+  }
+  for (const [number, size] of found) {
+    const segment = named.get(number)
+    if (segment === undefined) await segments.remove(groupId, number)
+    else if (size > segment.bytes) await segments.truncate(groupId, number, segment.bytes)
+  }
+}
+
+async function loadTail(segments: SegmentFiles, group: GroupScan): Promise<readonly Entry[]> {
+  const entries: Entry[] = []
+  for (const stored of group.tail()) {
+    try {
+      entries.push(withPayload(stored.head, await loadPayload(segments, group.groupId, stored)))
+    } catch (error) {
+      if (!(error instanceof MalformedBytesError)) throw error
+      group.damage = `entry ${stored.head.index}: ${error.message}`
+      return []
+    }
+  }
+  return entries
+}
+
+async function loadPayload(
+  segments: SegmentFiles,
+  groupId: GroupId,
+  stored: StoredEntry,
+): Promise<Uint8Array> {
+  const { head, payload } = stored
+  if (payload.type === 'inline') return payload.bytes
+  return segments.read(groupId, payload.extent.segment, payload.extent.position, head.payloadBytes)
+}
+
+async function loadLowEndState(store: Store, group: GroupScan): Promise<Uint8Array | undefined> {
+  const key = groupKey(keyKind.lowEndState, group.groupId)
+  const value = await store.get(key)
+  if (value === undefined) return undefined
+  try {
+    const { index, state } = decodeState(value, key)
+    if (index === group.lowEnd.index) return state
+    group.damage = `the state at its low end is of entry ${index}, and the low end is ${group.lowEnd.index}`
+  } catch (error) {
+    if (!(error instanceof MalformedBytesError)) throw error
+    group.damage = `the state at its low end: ${error.message}`
+  }
+  return undefined
+}
+
+function bootstrapOf(group: GroupScan, tail: readonly Entry[]): Bootstrap {
+  const { hardState, lowEnd, last, termRuns, appliedIndex, configuration } = group
+  const commit = asLogIndex(Math.max(hardState.commit, lowEnd.index))
+  return {
+    hardState: { ...hardState, commit },
+    lowEnd,
+    last,
+    termRuns,
+    applied: appliedIndex,
+    tail,
+    configuration,
+  }
+}
+
+async function warnOfUnknownDirectories(
+  segments: SegmentFiles,
+  recovered: ReadonlyMap<GroupId, RecoveredGroup>,
+  destroyed: ReadonlySet<GroupId>,
+  logger: Logger,
+): Promise<void> {
+  const known = new Set([...recovered.keys(), ...destroyed].map(String))
+  const unknown = (await segments.directories()).filter((name) => !known.has(name))
+  if (unknown.length === 0) return
+  logger.warn(
+    { directories: unknown.slice(0, 10), count: unknown.length },
+    'segment directories of groups that the store does not know; they are left alone and may be moved away',
+  )
+}

@@ -1,0 +1,183 @@
+import type { File, Files } from '../env/index.ts'
+import { assert } from './assert.ts'
+import type { SegmentWrite } from './turn.ts'
+import type { GroupId } from './types.ts'
+
+/** Files that are kept open. More are open only while more are in use at once. */
+const mostOpenFiles = 64
+/** Groups whose segments are written at once in a turn: enough to keep a disk's queue full. */
+const mostWritesAtOnce = 16
+
+interface OpenFile {
+  readonly opening: Promise<File>
+  users: number
+  /** Out of the cache: the last user closes it. */
+  dropped: boolean
+}
+
+/** The segment files of a node: DIRECTORY/GROUP/NUMBER.seg. Knows nothing of entries. */
+export class SegmentFiles {
+  readonly #files: Files
+  readonly #directory: string
+  /** By path, least recently used first. */
+  readonly #open = new Map<string, OpenFile>()
+  /** Directories of groups whose names are durable. */
+  readonly #knownDirectories = new Set<GroupId>()
+
+  constructor(files: Files, directory: string) {
+    this.#files = files
+    this.#directory = directory
+  }
+
+  /** Writes and syncs them all, and the names of new files and directories with them. */
+  async write(writes: readonly SegmentWrite[]): Promise<void> {
+    let next = 0
+    const worker = async (): Promise<void> => {
+      for (let write = writes[next++]; write !== undefined; write = writes[next++]) await this.#write(write)
+    }
+    const workers = Array.from({ length: Math.min(writes.length, mostWritesAtOnce) }, worker)
+    await settleAll(workers)
+  }
+
+  async #write(write: SegmentWrite): Promise<void> {
+    const { groupId, segment, chunks, position, created } = write
+    if (created) await this.#makeDirectory(groupId)
+    await this.#using(groupId, segment, async (file) => {
+      await file.write(chunks, position)
+      const syncs = [file.sync()]
+      if (created) syncs.push(this.#files.syncDirectory(this.#groupDirectory(groupId)))
+      await settleAll(syncs)
+    })
+  }
+
+  async #makeDirectory(groupId: GroupId): Promise<void> {
+    if (this.#knownDirectories.has(groupId)) return
+    await this.#files.makeDirectory(this.#groupDirectory(groupId))
+    await this.#files.syncDirectory(this.#directory)
+    this.#knownDirectories.add(groupId)
+  }
+
+  /** `length` bytes, or fewer where the file ends. The file must exist and not have been removed. */
+  async read(groupId: GroupId, segment: number, position: number, length: number): Promise<Uint8Array> {
+    return this.#using(groupId, segment, (file) => file.read(position, length))
+  }
+
+  /** Reads that are under way go on; whoever asks afterwards must know that the segment is gone. */
+  async remove(groupId: GroupId, segment: number): Promise<void> {
+    const path = this.#path(groupId, segment)
+    const open = this.#open.get(path)
+    if (open !== undefined) {
+      this.#drop(path, open)
+      // An open that is under way would otherwise create the file anew.
+      await open.opening
+    }
+    await this.#files.remove(path)
+  }
+
+  async removeGroup(groupId: GroupId): Promise<void> {
+    const prefix = `${this.#groupDirectory(groupId)}/`
+    for (const [path, open] of Array.from(this.#open)) {
+      if (!path.startsWith(prefix)) continue
+      this.#drop(path, open)
+      await open.opening
+    }
+    this.#knownDirectories.delete(groupId)
+    await this.#files.removeDirectory(this.#groupDirectory(groupId))
+  }
+
+  async truncate(groupId: GroupId, segment: number, length: number): Promise<void> {
+    await this.#using(groupId, segment, (file) => file.truncate(length))
+  }
+
+  /** Sizes of a group's segment files by number; other names are left out. */
+  async sizes(groupId: GroupId): Promise<Map<number, number>> {
+    const sizes = new Map<number, number>()
+    for (const name of await this.#files.list(this.#groupDirectory(groupId))) {
+      const number = segmentNumber(name)
+      if (number === undefined) continue
+      sizes.set(number, await this.#using(groupId, number, (file) => file.sizeBytes()))
+    }
+    return sizes
+  }
+
+  /** Names of the directories of groups. */
+  async directories(): Promise<string[]> {
+    return this.#files.list(this.#directory)
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#open]
+    for (const [path, file] of open) this.#drop(path, file)
+    await Promise.allSettled(open.map(([, file]) => file.opening))
+  }
+
+  async #using<T>(groupId: GroupId, segment: number, use: (file: File) => Promise<T>): Promise<T> {
+    const path = this.#path(groupId, segment)
+    const open = this.#acquire(path)
+    try {
+      return await use(await open.opening)
+    } finally {
+      this.#release(path, open)
+    }
+  }
+
+  #acquire(path: string): OpenFile {
+    let open = this.#open.get(path)
+    if (open === undefined) open = { opening: this.#files.open(path), users: 0, dropped: false }
+    else this.#open.delete(path)
+    this.#open.set(path, open)
+    open.users++
+    return open
+  }
+
+  #release(path: string, open: OpenFile): void {
+    open.users--
+    assert(open.users >= 0, 'log.segment-users', path)
+    if (open.dropped && open.users === 0) closeQuietly(open)
+    if (this.#open.size <= mostOpenFiles) return
+    for (const [oldPath, old] of this.#open) {
+      if (old.users > 0) continue
+      this.#drop(oldPath, old)
+      return
+    }
+  }
+
+  #drop(path: string, open: OpenFile): void {
+    if (open.dropped) return
+    this.#open.delete(path)
+    open.dropped = true
+    if (open.users === 0) closeQuietly(open)
+  }
+
+  #groupDirectory(groupId: GroupId): string {
+    return `${this.#directory}/${groupId}`
+  }
+
+  #path(groupId: GroupId, segment: number): string {
+    return `${this.#groupDirectory(groupId)}/${segmentName(segment)}`
+  }
+}
+
+/** Ten digits, so that names sort as numbers do. */
+export function segmentName(segment: number): string {
+  return `${String(segment).padStart(10, '0')}.seg`
+}
+
+function segmentNumber(name: string): number | undefined {
+  const match = /^(\d{10})\.seg$/.exec(name)
+  return match === null ? undefined : Number(match[1])
+}
+
+/**
+ * All that was written was synced before, so a close has nothing left that could fail and matter; and a file that could
+ * not be opened has told its user already.
+ */
+function closeQuietly(open: OpenFile): void {
+  open.opening.then((file) => file.close()).catch(() => undefined)
+}
+
+/** Waits for all, also after one has failed, so that nothing is under way any more when the failure is told. */
+export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(promises)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}

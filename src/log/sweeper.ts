@@ -1,0 +1,141 @@
+import type { Logger, Store, StoreOperation } from '../env/index.ts'
+import { byTimeKey, entryRange, groupKey, groupRange, justAfter, keyKind } from './keys.ts'
+import type { Range } from './keys.ts'
+import { decodeIndexPoint } from './records.ts'
+import type { SegmentFiles } from './segments.ts'
+import type { Sweep } from './turn.ts'
+import type { GroupId, IndexPoint } from './types.ts'
+
+/** Deletions in one batch: few enough that a turn doesn't wait long behind them. */
+const mostDeletions = 1000
+
+/**
+ * Gives space back after a turn has made durable that nobody needs it: entries and signposts below a low end, unnamed
+ * segments, destroyed groups. One thing after the other, in the background. Each of its batches is synced, because an
+ * unsynced one could be lost alone and its keys come back. What a stop cuts short, the next start finds and asks for again.
+ */
+export class Sweeper {
+  readonly #store: Store
+  readonly #segments: SegmentFiles
+  readonly #logger: Logger
+  readonly #onFailure: (error: unknown) => void
+  readonly #queue: Sweep[] = []
+  #running: Promise<void> | undefined
+  #closed = false
+
+  constructor(store: Store, segments: SegmentFiles, logger: Logger, onFailure: (error: unknown) => void) {
+    this.#store = store
+    this.#segments = segments
+    this.#logger = logger
+    this.#onFailure = onFailure
+  }
+
+  add(sweep: Sweep): void {
+    if (this.#closed) return
+    this.#queue.push(sweep)
+    this.#running ??= this.#run()
+  }
+
+  isDestroying(groupId: GroupId): boolean {
+    return this.#queue.some((sweep) => sweep.type === 'destroyed' && sweep.groupId === groupId)
+  }
+
+  /** Resolves when nothing is left to do. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  /** Stops after the batch that is under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for (let next = this.#queue[0]; next !== undefined && !this.#closed; next = this.#queue[0]) {
+        await this.#sweep(next)
+        this.#queue.shift()
+      }
+    } catch (error) {
+      this.#closed = true
+      this.#onFailure(error)
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #sweep(sweep: Sweep): Promise<void> {
+    const { groupId } = sweep
+    switch (sweep.type) {
+      case 'below':
+        for (const segment of sweep.segments)
+          await this.#unlink(() => this.#segments.remove(groupId, segment))
+        await this.#signpostsBelow(groupId, sweep.to)
+        // Last, because entries below the low end are what tells a start that this was cut short.
+        await this.#deleteAll(entryRange(groupId, sweep.from, sweep.to))
+        return
+      case 'destroyed':
+        await this.#unlink(() => this.#segments.removeGroup(groupId))
+        for (const kind of [keyKind.byOffset, keyKind.byTime, keyKind.entry] as const) {
+          await this.#deleteAll(groupRange(kind, groupId))
+        }
+        if (this.#closed) return
+        await this.#store.batch([{ type: 'del', key: groupKey(keyKind.destroyed, groupId) }], { sync: true })
+    }
+  }
+
+  /** A file that can't be removed costs space, not safety; the next start tries again. */
+  async #unlink(remove: () => Promise<void>): Promise<void> {
+    try {
+      await remove()
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'a segment that is no longer needed could not be removed')
+    }
+  }
+
+  async #signpostsBelow(groupId: GroupId, to: number): Promise<void> {
+    let range = groupRange(keyKind.byOffset, groupId)
+    while (!this.#closed) {
+      const operations: StoreOperation[] = []
+      let after: Uint8Array | undefined
+      let above = false
+      for await (const [key, value] of this.#store.iterate({ ...range, limit: mostDeletions })) {
+        after = key
+        const point = this.#signpost(key, value)
+        above = point !== undefined && point.index > to
+        if (above) break
+        operations.push({ type: 'del', key })
+        if (point === undefined) continue
+        operations.push({ type: 'del', key: byTimeKey(groupId, point.appendTimeMs, point.offset) })
+      }
+      if (operations.length > 0) await this.#store.batch(operations, { sync: true })
+      if (above || after === undefined) return
+      range = { gte: justAfter(after), lt: range.lt }
+    }
+  }
+
+  /** A damaged signpost only makes a search longer, so it is dropped wherever it points. */
+  #signpost(key: Uint8Array, value: Uint8Array): IndexPoint | undefined {
+    try {
+      return decodeIndexPoint(value, key)
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'a damaged signpost is dropped')
+      return undefined
+    }
+  }
+
+  async #deleteAll(range: Range): Promise<void> {
+    let rest = range
+    while (!this.#closed) {
+      const operations: StoreOperation[] = []
+      for await (const [key] of this.#store.iterate({ ...rest, limit: mostDeletions })) {
+        operations.push({ type: 'del', key })
+      }
+      const last = operations.at(-1)
+      if (last === undefined) return
+      await this.#store.batch(operations, { sync: true })
+      rest = { gte: justAfter(last.key), lt: rest.lt }
+    }
+  }
+}

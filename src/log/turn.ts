@@ -1,0 +1,421 @@
+import { chain } from '../raft/index.ts'
+import type { Entry, HardState, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
+import { asLogIndex } from '../raft/types.ts'
+import type { StoreOperation } from '../env/index.ts'
+import { assert } from './assert.ts'
+import type { GroupState, SegmentState } from './group-state.ts'
+import { remainingBytes } from './group-state.ts'
+import { byOffsetKey, byTimeKey, entryKey, groupKey, keyKind, turnKey } from './keys.ts'
+import {
+  encodeExtentEntry,
+  encodeGroup,
+  encodeHardState,
+  encodeIndexPoint,
+  encodeInlineEntry,
+  encodeState,
+  encodeText,
+  encodeTurn,
+} from './records.ts'
+import type { TurnExtents } from './records.ts'
+import type { AppliedState, GroupId, GroupWrite, LogLimits } from './types.ts'
+
+/** Payloads for one segment file, to be written one after the other. */
+export interface SegmentWrite {
+  readonly groupId: GroupId
+  readonly segment: number
+  readonly position: number
+  readonly chunks: readonly Uint8Array[]
+  /** The file isn't there yet: its name must become durable in this turn. */
+  readonly created: boolean
+}
+
+/** What is to be given back once the turn is durable. */
+export type Sweep =
+  /** Entries `from` to `to`, signposts up to `to`, and these segments. */
+  | {
+      readonly type: 'below'
+      readonly groupId: GroupId
+      readonly from: number
+      readonly to: number
+      readonly segments: readonly number[]
+    }
+  | { readonly type: 'destroyed'; readonly groupId: GroupId }
+
+export interface TurnPlan {
+  readonly operations: StoreOperation[]
+  readonly segmentWrites: readonly SegmentWrite[]
+  /** The groups after the turn; undefined where the turn destroyed one. */
+  readonly groups: ReadonlyMap<GroupId, GroupState | undefined>
+  readonly sweeps: readonly Sweep[]
+  /**
+   * Segments must be durable before the batch is written: something in it (an applied state, a low end) stands on
+   * entries of this very turn, so a start couldn't cut them off.
+   */
+  readonly segmentsFirst: boolean
+}
+
+export interface TurnContext {
+  readonly turn: number
+  readonly limits: LogLimits
+  stateOf(groupId: GroupId): GroupState | undefined
+  isDamaged(groupId: GroupId): boolean
+}
+
+/** Decides what a turn writes. Changes nothing, so a plan that fails an assertion has had no effect. */
+export function planTurn(context: TurnContext, writes: readonly GroupWrite[]): TurnPlan {
+  const planner = new TurnPlanner(context)
+  for (const write of writes) planner.add(write)
+  return planner.finish()
+}
+
+type OpenWrite = Omit<SegmentWrite, 'groupId' | 'chunks'> & { readonly chunks: Uint8Array[] }
+
+/** A group while a turn is planned. */
+interface GroupDraft {
+  readonly groupId: GroupId
+  state: GroupState | undefined
+  /** From here on the log was written in this turn. */
+  firstIndex: number | undefined
+  hasExtents: boolean
+  standsOnThisTurn: boolean
+  destroyed: boolean
+  writes: OpenWrite[]
+}
+
+class TurnPlanner {
+  readonly #context: TurnContext
+  readonly #operations: StoreOperation[] = []
+  readonly #drafts = new Map<GroupId, GroupDraft>()
+  readonly #sweeps: Sweep[] = []
+
+  constructor(context: TurnContext) {
+    this.#context = context
+  }
+
+  add(write: GroupWrite): void {
+    const { groupId } = write
+    const draft = this.#draft(groupId)
+    // Its space is given back after the turn, and that must not meet a new life of the group.
+    assert(
+      !draft.destroyed,
+      'log.destroy-alone',
+      `group ${groupId} is written to in the turn that destroys it`,
+    )
+    if (write.destroy === true) {
+      this.#destroy(draft)
+      return
+    }
+    if (write.create !== undefined) this.#create(draft, write.create)
+    if (write.snapshot !== undefined) this.#replace(draft, write.snapshot)
+    if (write.entries !== undefined && write.entries.length > 0) this.#append(draft, write.entries)
+    if (write.hardState !== undefined) this.#setHardState(draft, write.hardState)
+    if (write.applied !== undefined) this.#setApplied(draft, write.applied)
+    if (write.lowEnd !== undefined) this.#moveLowEnd(draft, write.lowEnd)
+  }
+
+  finish(): TurnPlan {
+    const groups = new Map<GroupId, GroupState | undefined>()
+    const segmentWrites: SegmentWrite[] = []
+    const extents: TurnExtents[] = []
+    let segmentsFirst = false
+    for (const draft of this.#drafts.values()) {
+      const { groupId, firstIndex, hasExtents } = draft
+      if (draft.state !== undefined) {
+        const { term, last } = draft.state
+        assert(
+          term >= last.term,
+          'log.term-covers-entries',
+          `group ${groupId}: term ${term}, last entry's ${last.term}`,
+        )
+      }
+      groups.set(groupId, draft.state)
+      for (const open of draft.writes) segmentWrites.push({ groupId, ...open })
+      if (firstIndex === undefined || !hasExtents) continue
+      extents.push({ groupId, firstIndex: asLogIndex(firstIndex) })
+      segmentsFirst ||= draft.standsOnThisTurn
+    }
+    const record = { turn: this.#context.turn, extents: segmentsFirst ? [] : extents }
+    this.#put(turnKey, encodeTurn(record, turnKey))
+    return { operations: this.#operations, segmentWrites, groups, sweeps: this.#sweeps, segmentsFirst }
+  }
+
+  #draft(groupId: GroupId): GroupDraft {
+    let draft = this.#drafts.get(groupId)
+    if (draft === undefined) {
+      draft = {
+        groupId,
+        state: this.#context.stateOf(groupId),
+        firstIndex: undefined,
+        hasExtents: false,
+        standsOnThisTurn: false,
+        destroyed: false,
+        writes: [],
+      }
+      this.#drafts.set(groupId, draft)
+    }
+    return draft
+  }
+
+  #create(draft: GroupDraft, snapshot: Snapshot): void {
+    const { groupId } = draft
+    assert(draft.state === undefined, 'log.create-once', `group ${groupId} is there already`)
+    assert(
+      !this.#context.isDamaged(groupId),
+      'log.create-over-damage',
+      `group ${groupId} must be destroyed first`,
+    )
+    // Undoes the mark of an earlier life: its space was given back before this turn began.
+    this.#delete(groupKey(keyKind.destroyed, groupId))
+    this.#start(draft, snapshot, undefined)
+    const hardState: HardState = { term: snapshot.term, votedFor: undefined, commit: snapshot.index }
+    this.#setHardState(draft, hardState)
+  }
+
+  #replace(draft: GroupDraft, snapshot: Snapshot): void {
+    const before = stateOf(draft)
+    assert(
+      snapshot.index >= before.applied && snapshot.index >= before.commit,
+      'log.snapshot-goes-on',
+      `group ${draft.groupId}: snapshot at ${snapshot.index}, applied ${before.applied}, committed ${before.commit}`,
+    )
+    this.#deleteEntries(draft.groupId, snapshot.index + 1, before.last.index)
+    this.#delete(groupKey(keyKind.applied, draft.groupId))
+    const dead = before.segments.map((segment) => segment.number)
+    const from = before.lowEnd.index + 1
+    this.#sweeps.push({ type: 'below', groupId: draft.groupId, from, to: snapshot.index, segments: dead })
+    // What this turn wrote before for the group is dead with the rest, so nothing of it needs to be written.
+    draft.writes = []
+    draft.firstIndex = undefined
+    draft.hasExtents = false
+    draft.standsOnThisTurn = false
+    this.#start(draft, snapshot, before)
+  }
+
+  #start(draft: GroupDraft, snapshot: Snapshot, before: GroupState | undefined): void {
+    const { index, term, digest } = snapshot
+    const mark: LogMark = { index, term, digest }
+    this.#putLowEnd(draft.groupId, snapshot)
+    draft.state = {
+      groupId: draft.groupId,
+      lowEnd: mark,
+      last: mark,
+      applied: index,
+      term: before?.term ?? term,
+      commit: index,
+      segments: [],
+      nextSegment: before?.nextSegment ?? 1,
+      entryBytes: 0,
+      stateBytes: snapshot.state.length,
+    }
+  }
+
+  #append(draft: GroupDraft, entries: readonly Entry[]): void {
+    const { groupId } = draft
+    const first = entries[0]!.index
+    let previous = this.#markBefore(draft, first)
+    if (first <= stateOf(draft).last.index) this.#truncate(draft, first)
+    draft.firstIndex = Math.min(draft.firstIndex ?? first, first)
+    let entryBytes = 0
+    for (const entry of entries) {
+      if (previous !== undefined) {
+        assertFollows(groupId, previous.index, entry.index)
+        assert(
+          chain(previous.digest, entry) === entry.digest,
+          'log.digest-chain',
+          `group ${groupId}: entry ${entry.index} doesn't continue the digest of entry ${previous.index}`,
+        )
+      }
+      const inline = entry.payloadBytes < this.#context.limits.segmentThresholdBytes
+      const value = inline ? encodeInlineEntry(entry) : this.#appendToSegment(draft, entry)
+      this.#put(entryKey(groupId, entry.index), value)
+      entryBytes += value.length
+      previous = entry
+    }
+    const { index, term, digest } = entries.at(-1)!
+    const state = stateOf(draft)
+    draft.state = { ...state, last: { index, term, digest }, entryBytes: state.entryBytes + entryBytes }
+  }
+
+  /** The mark that an entry at `first` continues; undefined inside the log, where the core has compared the digests. */
+  #markBefore(draft: GroupDraft, first: LogIndex): LogMark | undefined {
+    const { lowEnd, last, commit, applied } = stateOf(draft)
+    if (first > last.index) {
+      assertFollows(draft.groupId, last.index, first)
+      return last
+    }
+    assert(
+      first > lowEnd.index && first > commit && first > applied,
+      'log.cut-above-commit',
+      `group ${draft.groupId}: a cut at ${first}, low end ${lowEnd.index}, committed ${commit}, applied ${applied}`,
+    )
+    return first === lowEnd.index + 1 ? lowEnd : undefined
+  }
+
+  #truncate(draft: GroupDraft, first: LogIndex): void {
+    const state = stateOf(draft)
+    this.#deleteEntries(draft.groupId, first, state.last.index)
+    const segments = state.segments.map((segment) =>
+      segment.lastIndex < first ? segment : { ...segment, lastIndex: first - 1 },
+    )
+    const entryBytes = remainingBytes(state, first - 1 - state.lowEnd.index)
+    draft.state = { ...state, segments, entryBytes }
+  }
+
+  #appendToSegment(draft: GroupDraft, entry: Entry): Uint8Array {
+    const state = stateOf(draft)
+    const newest = state.segments.at(-1)
+    const fits = newest !== undefined && newest.bytes < this.#context.limits.segmentBytes
+    const segment = fits ? newest : { number: state.nextSegment, bytes: 0, lastIndex: 0 }
+    let open = draft.writes.at(-1)
+    if (open?.segment !== segment.number) {
+      open = { segment: segment.number, position: segment.bytes, chunks: [], created: !fits }
+      draft.writes.push(open)
+    }
+    open.chunks.push(...entry.payload)
+    const grown: SegmentState = {
+      number: segment.number,
+      bytes: segment.bytes + entry.payloadBytes,
+      lastIndex: entry.index,
+    }
+    draft.state = {
+      ...state,
+      segments: fits ? [...state.segments.slice(0, -1), grown] : [...state.segments, grown],
+      nextSegment: Math.max(state.nextSegment, segment.number + 1),
+    }
+    draft.hasExtents = true
+    return encodeExtentEntry(entry, { segment: segment.number, position: segment.bytes })
+  }
+
+  #setHardState(draft: GroupDraft, hardState: HardState): void {
+    const state = stateOf(draft)
+    assert(
+      hardState.term >= state.term,
+      'log.term-monotone',
+      `group ${draft.groupId}: term ${hardState.term} after ${state.term}`,
+    )
+    assert(
+      hardState.commit <= state.last.index,
+      'log.commit-within-log',
+      `group ${draft.groupId}: commit ${hardState.commit}, last entry ${state.last.index}`,
+    )
+    const key = groupKey(keyKind.hardState, draft.groupId)
+    this.#put(key, encodeHardState(hardState, key))
+    draft.state = {
+      ...state,
+      term: hardState.term,
+      commit: asLogIndex(Math.max(hardState.commit, state.commit)),
+    }
+  }
+
+  #setApplied(draft: GroupDraft, applied: AppliedState): void {
+    const { groupId } = draft
+    const state = stateOf(draft)
+    assert(
+      applied.index >= state.applied && applied.index <= state.last.index,
+      'log.applied-within-log',
+      `group ${groupId}: applied ${applied.index} after ${state.applied}, last entry ${state.last.index}`,
+    )
+    const key = groupKey(keyKind.applied, groupId)
+    this.#put(key, encodeState(applied, key))
+    for (const point of applied.indexPoints) {
+      assert(
+        point.index <= applied.index,
+        'log.signpost-applied',
+        `group ${groupId}: a signpost for entry ${point.index} above applied ${applied.index}`,
+      )
+      const offsetKey = byOffsetKey(groupId, point.offset)
+      this.#put(offsetKey, encodeIndexPoint(point, offsetKey))
+      const timeKey = byTimeKey(groupId, point.appendTimeMs, point.offset)
+      this.#put(timeKey, encodeIndexPoint(point, timeKey))
+    }
+    this.#standOn(draft, applied.index)
+    draft.state = { ...state, applied: applied.index, stateBytes: applied.state.length }
+  }
+
+  #moveLowEnd(draft: GroupDraft, lowEnd: Snapshot): void {
+    const { groupId } = draft
+    const state = stateOf(draft)
+    assert(
+      lowEnd.index >= state.lowEnd.index && lowEnd.index <= state.last.index,
+      'log.low-end-within-log',
+      `group ${groupId}: low end ${lowEnd.index} after ${state.lowEnd.index}, last entry ${state.last.index}`,
+    )
+    if (lowEnd.index === state.lowEnd.index) return
+    this.#putLowEnd(groupId, lowEnd)
+    // The newest segment takes what comes next, so it stays even where all in it is dropped.
+    const dead = state.segments.slice(0, -1).filter((segment) => segment.lastIndex <= lowEnd.index)
+    const segments = dead.map((segment) => segment.number)
+    this.#sweeps.push({ type: 'below', groupId, from: state.lowEnd.index + 1, to: lowEnd.index, segments })
+    this.#standOn(draft, lowEnd.index)
+    const { index, term, digest } = lowEnd
+    draft.state = {
+      ...state,
+      lowEnd: { index, term, digest },
+      applied: asLogIndex(Math.max(state.applied, index)),
+      commit: asLogIndex(Math.max(state.commit, index)),
+      segments: state.segments.filter((segment) => !dead.includes(segment)),
+      entryBytes: remainingBytes(state, state.last.index - index),
+    }
+  }
+
+  #destroy(draft: GroupDraft): void {
+    const { groupId } = draft
+    assert(
+      draft.state !== undefined || this.#context.isDamaged(groupId),
+      'log.group-known',
+      `group ${groupId} is to be destroyed and isn't there`,
+    )
+    for (const kind of destroyedKinds) this.#delete(groupKey(kind, groupId))
+    const key = groupKey(keyKind.destroyed, groupId)
+    this.#put(key, encodeText('destroyed', key))
+    this.#sweeps.push({ type: 'destroyed', groupId })
+    draft.state = undefined
+    draft.destroyed = true
+    draft.writes = []
+    draft.hasExtents = false
+  }
+
+  #putLowEnd(groupId: GroupId, snapshot: Snapshot): void {
+    const key = groupKey(keyKind.group, groupId)
+    this.#put(key, encodeGroup(snapshot, key))
+    const stateKey = groupKey(keyKind.lowEndState, groupId)
+    this.#put(stateKey, encodeState(snapshot, stateKey))
+  }
+
+  #standOn(draft: GroupDraft, index: LogIndex): void {
+    if (draft.firstIndex !== undefined && index >= draft.firstIndex) draft.standsOnThisTurn = true
+  }
+
+  #deleteEntries(groupId: GroupId, from: number, to: number): void {
+    for (let index = from; index <= to; index++) this.#delete(entryKey(groupId, index))
+  }
+
+  #put(key: Uint8Array, value: Uint8Array): void {
+    this.#operations.push({ type: 'put', key, value })
+  }
+
+  #delete(key: Uint8Array): void {
+    this.#operations.push({ type: 'del', key })
+  }
+}
+
+const destroyedKinds = [
+  keyKind.group,
+  keyKind.lowEndState,
+  keyKind.hardState,
+  keyKind.applied,
+  keyKind.damage,
+] as const
+
+function stateOf(draft: GroupDraft): GroupState {
+  assert(
+    draft.state !== undefined,
+    'log.group-known',
+    `group ${draft.groupId} isn't there, and nothing creates it`,
+  )
+  return draft.state
+}
+
+function assertFollows(groupId: GroupId, previous: LogIndex, next: LogIndex): void {
+  assert(next === previous + 1, 'log.contiguous', `group ${groupId}: entry ${next} after ${previous}`)
+}
