@@ -70,7 +70,7 @@ export class Election {
   }
 
   /** §5.4.1: the candidate's log must be at least as up to date as the voter's. */
-  #isUpToDate(request: VoteRequest): boolean {
+  isUpToDate(request: VoteRequest): boolean {
     const { last } = this.#core.log
     return request.lastTerm > last.term || (request.lastTerm === last.term && request.lastIndex >= last.index)
   }
@@ -78,7 +78,7 @@ export class Election {
   /** A request for the future term that a candidate would have; changes nothing here. */
   handlePreVote(request: VoteRequest): void {
     const core = this.#core
-    const granted = request.term > core.term && this.#isUpToDate(request)
+    const granted = request.term > core.term && this.isUpToDate(request)
     core.send({
       type: 'preVoteReply',
       from: core.id,
@@ -92,7 +92,7 @@ export class Election {
   /** The request's term is the node's own by now. */
   handleVote(request: VoteRequest): void {
     const core = this.#core
-    const granted = this.mayVoteFor(request) && this.#isUpToDate(request)
+    const granted = this.mayVoteFor(request) && this.isUpToDate(request)
     const reply: VoteReply = {
       type: 'voteReply',
       from: core.id,

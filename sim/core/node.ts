@@ -1,0 +1,344 @@
+import {
+  AssertionError,
+  type Bootstrap,
+  type Configuration,
+  type Digest,
+  type Draft,
+  type Entry,
+  type Input,
+  type LogIndex,
+  type NodeId,
+  type Output,
+  type Persist,
+  type ProposeResult,
+  type RaftConfig,
+  type RaftCore,
+  type Snapshot,
+} from '../../src/raft/index.ts'
+import type { Checkers } from './checkers.ts'
+import { decodeState, encodeState, SimulatedDisk } from './disk.ts'
+import type { FaultCounts, FaultPlan } from './faults.ts'
+import type { SimulatedNetwork } from './network.ts'
+import type { RandomStream } from './random.ts'
+import type { Schedule } from './schedule.ts'
+
+export type CreateCore = (
+  config: RaftConfig,
+  bootstrap: Bootstrap,
+  random: (bound: number) => number,
+) => RaftCore
+
+/** What the nodes of one simulated cluster share. */
+export interface World {
+  readonly schedule: Schedule
+  readonly network: SimulatedNetwork
+  readonly checkers: Checkers
+  readonly counts: FaultCounts
+  readonly configuration: Configuration
+  readonly createCore: CreateCore
+  readonly diskRandom: RandomStream
+  readonly nodeRandom: RandomStream
+  plan: FaultPlan
+  /** Takes part in the digest of the run. */
+  trace(value: number): void
+}
+
+const TICK_MS = 10
+
+/** The smallest driver that keeps the core's contract: sends, writes, folds, and comes back after a crash. */
+export class SimulatedNode {
+  readonly id: NodeId
+  readonly disk: SimulatedDisk
+  readonly #world: World
+  readonly #config: RaftConfig
+  #core: RaftCore | undefined
+  /** Events of an earlier life are void. */
+  #life = 0
+  #foldedTo = 0
+  #handedOut = 0
+  #state: Digest
+  #stalledUntilMs = 0
+  #pausedUntilMs = 0
+  #proposed = new Map<number, number>()
+  #reads = new Map<number, number>()
+  #nextRead = 1
+
+  constructor(world: World, config: RaftConfig) {
+    this.id = config.id
+    this.#world = world
+    this.#config = config
+    this.disk = new SimulatedDisk(world.configuration)
+    this.#state = this.disk.lowEnd.digest
+  }
+
+  get core(): RaftCore | undefined {
+    return this.#core
+  }
+
+  get foldedTo(): number {
+    return this.#foldedTo
+  }
+
+  get isUp(): boolean {
+    return this.#core !== undefined
+  }
+
+  leads(): boolean {
+    return this.#core?.status().role === 'leader'
+  }
+
+  start(): void {
+    const { createCore, configuration, nodeRandom, schedule } = this.#world
+    this.#life += 1
+    const bootstrap = this.disk.bootstrap(configuration, nodeRandom.below(8))
+    this.#foldedTo = this.disk.applied
+    this.#handedOut = this.disk.applied
+    this.#state = this.disk.digestAt(this.disk.applied)!
+    this.#stalledUntilMs = 0
+    this.#pausedUntilMs = 0
+    this.#guard(() => {
+      this.#core = createCore(this.#config, bootstrap, (bound) => nodeRandom.below(bound))
+    })
+    const life = this.#life
+    // Clocks differ a little from node to node and from life to life.
+    const everyMs = TICK_MS + nodeRandom.below(3) - 1
+    const tick = (): void => {
+      if (this.#life !== life) return
+      if (!this.#isPaused()) this.step({ type: 'tick' })
+      schedule.after(everyMs, tick)
+    }
+    schedule.after(nodeRandom.below(everyMs) + 1, tick)
+  }
+
+  crash(): void {
+    const { counts, nodeRandom } = this.#world
+    const keeps = nodeRandom.chance(500)
+    const lost = this.disk.crash(keeps)
+    counts.crash += 1
+    counts.writeLost += lost
+    if (keeps) counts.writeKeptUnconfirmed += 1
+    this.#core = undefined
+    this.#life += 1
+    this.#proposed.clear()
+    this.#reads.clear()
+  }
+
+  pause(forMs: number): void {
+    this.#pausedUntilMs = this.#world.schedule.nowMs + forMs
+  }
+
+  stallDisk(forMs: number): void {
+    this.#stalledUntilMs = this.#world.schedule.nowMs + forMs
+  }
+
+  #isPaused(): boolean {
+    return this.#pausedUntilMs > this.#world.schedule.nowMs
+  }
+
+  /** An assertion of the core is a finding, and the end of this node. */
+  #guard(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      if (!(error instanceof AssertionError)) throw error
+      this.#world.checkers.report('assertion', `${this.id}: ${error.message}`)
+      this.#core = undefined
+      this.#life += 1
+    }
+  }
+
+  step(input: Input): void {
+    const { schedule } = this.#world
+    if (this.#core === undefined) return
+    if (this.#isPaused()) {
+      const life = this.#life
+      schedule.after(this.#pausedUntilMs - schedule.nowMs + 1, () => {
+        if (this.#life === life) this.step(input)
+      })
+      return
+    }
+    this.#guard(() => {
+      this.#core?.step(input)
+      this.#drain()
+    })
+  }
+
+  propose(drafts: readonly Draft[]): ProposeResult | undefined {
+    const core = this.#core
+    if (core === undefined || this.#isPaused()) return undefined
+    let last: ProposeResult | undefined
+    this.#guard(() => {
+      for (const draft of drafts) {
+        last = core.propose(draft)
+        if (last.ok) this.#proposed.set(last.index, last.term)
+        else this.#world.counts.proposalRefused += 1
+      }
+      this.#drain()
+    })
+    return last
+  }
+
+  read(): void {
+    const context = this.#nextRead
+    this.#nextRead += 1
+    this.#reads.set(context, this.#world.checkers.committedIndex)
+    this.step({ type: 'read', context })
+  }
+
+  #drain(): void {
+    const core = this.#core
+    if (core === undefined) return
+    for (let output = core.take(); output !== undefined; output = core.take()) this.#act(core, output)
+    this.#world.checkers.leaderLog(this.id, core)
+    this.#world.trace(core.digest())
+  }
+
+  #act(core: RaftCore, output: Output): void {
+    const { checkers, network, counts, schedule } = this.#world
+    if (output.leadership !== undefined) {
+      checkers.leadership(this.id, output.leadership, core, this.disk)
+      this.#proposed.clear()
+      if (output.leadership.role === 'leader') counts.leaderChange += 1
+    }
+    for (const message of output.messages) {
+      checkers.sent(message, this.disk)
+      if (message.type === 'snapshot') counts.snapshotSent += 1
+      network.send(message)
+    }
+    if (output.restore !== undefined) this.#restore(output.restore)
+    checkers.committed(this.id, output.committed, this.#handedOut, core)
+    this.#fold(output.committed)
+    if (output.persist !== undefined) this.#write(output.persist)
+    for (const { to, from, maxBytes } of output.fetches) {
+      counts.fetch += 1
+      this.#later(1, 10, () => {
+        const entries = this.disk.read(from, maxBytes)
+        if (entries.length === 0) counts.fetchEmpty += 1
+        this.step({ type: 'fetched', to, from, entries })
+      })
+    }
+    for (const to of output.snapshotsWanted) this.#sendSnapshot(to)
+    for (const { context, index } of output.reads) {
+      counts.readServed += 1
+      checkers.readServed(this.id, index, this.#reads.get(context) ?? 0)
+      this.#reads.delete(context)
+    }
+    for (const context of output.droppedReads) {
+      counts.readDropped += 1
+      this.#reads.delete(context)
+    }
+    this.#world.trace(schedule.nowMs)
+  }
+
+  #later(fastestMs: number, slowestMs: number, act: () => void): void {
+    const { schedule, nodeRandom } = this.#world
+    const life = this.#life
+    schedule.after(nodeRandom.between(fastestMs, slowestMs), () => {
+      if (this.#life === life) act()
+    })
+  }
+
+  #sendSnapshot(to: NodeId): void {
+    this.#later(1, 20, () => {
+      if (this.#world.nodeRandom.chance(100)) {
+        this.#world.counts.snapshotLost += 1
+        this.step({ type: 'unreachable', to })
+      } else {
+        this.step({ type: 'snapshotLoaded', to, snapshot: this.disk.lowEnd })
+      }
+    })
+  }
+
+  #restore(snapshot: Snapshot): void {
+    const { checkers, counts } = this.#world
+    counts.snapshotInstalled += 1
+    if (decodeState(snapshot.state) !== snapshot.digest) {
+      checkers.report(
+        'state-machine-safety',
+        `${this.id}: the snapshot at ${snapshot.index} has another state`,
+      )
+    }
+    checkers.mark(this.id, snapshot)
+    this.#foldedTo = snapshot.index
+    this.#handedOut = snapshot.index
+    this.#state = snapshot.digest
+  }
+
+  #fold(entries: readonly Entry[]): void {
+    const newest = entries.at(-1)
+    if (newest === undefined) return
+    this.#handedOut = newest.index
+    for (const entry of entries) {
+      if (this.#proposed.get(entry.index) === entry.term) this.#world.checkers.acknowledged(entry)
+      this.#proposed.delete(entry.index)
+    }
+    this.#later(0, 5, () => {
+      // A snapshot may have come in between.
+      if (newest.index <= this.#foldedTo) return
+      this.#foldedTo = newest.index
+      this.#state = newest.digest
+      this.step({ type: 'applied', index: newest.index })
+    })
+  }
+
+  #write(persist: Persist): void {
+    for (const entry of persist.entries) this.#world.checkers.entryWritten(this.id, entry)
+    this.disk.enqueue({ persist, applied: this.#durablyFoldable() })
+    this.#startDisk()
+  }
+
+  #durablyFoldable(): LogIndex {
+    return this.#core!.status().applied
+  }
+
+  /** Drops the log below a place that is folded. */
+  compact(): void {
+    const core = this.#core
+    if (core === undefined || this.#isPaused()) return
+    const { applied } = core.status()
+    const index = Math.min(applied, this.disk.lastIndex) - this.#world.nodeRandom.below(6)
+    const entry = this.disk.entryAt(index)
+    if (entry === undefined || index <= this.disk.lowEnd.index) return
+    this.#world.counts.compaction += 1
+    const mark = { index: entry.index, term: entry.term, digest: entry.digest }
+    const { configuration } = this.#world
+    this.disk.enqueue({ applied, lowEnd: { ...mark, configuration, state: encodeState(entry.digest) } })
+    this.#startDisk()
+  }
+
+  #startDisk(): void {
+    const { schedule, plan, diskRandom } = this.#world
+    if (!this.disk.begin()) return
+    const life = this.#life
+    const takesMs = diskRandom.between(plan.disk.fastestMs, plan.disk.slowestMs)
+    const finish = (): void => {
+      if (this.#life !== life) return
+      const waitMs = this.#stalledUntilMs - schedule.nowMs
+      if (waitMs > 0) {
+        schedule.after(waitMs, finish)
+        return
+      }
+      this.#finishWrites()
+    }
+    schedule.after(takesMs, finish)
+  }
+
+  #finishWrites(): void {
+    const written = this.disk.finish()
+    // "And all before it": sometimes each write is confirmed, sometimes only the last one.
+    const tokens = written.flatMap(({ persist }) => (persist === undefined ? [] : [persist.token]))
+    const confirmed = this.#world.diskRandom.chance(500) ? tokens : tokens.slice(-1)
+    for (const token of confirmed) this.step({ type: 'persisted', token })
+    for (const { lowEnd } of written) {
+      if (lowEnd === undefined || lowEnd.index !== this.disk.lowEnd.index) continue
+      const { state: _state, ...mark } = lowEnd
+      this.step({ type: 'compacted', lowEnd: mark })
+    }
+    if (this.#core !== undefined) this.#startDisk()
+  }
+
+  /** The state machine, for comparison. */
+  get state(): Digest {
+    return this.#state
+  }
+}

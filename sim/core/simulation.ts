@@ -1,0 +1,298 @@
+import {
+  asNodeId,
+  defaultRaftConfig,
+  Raft,
+  type Draft,
+  type Message,
+  type NodeId,
+  type RaftConfig,
+} from '../../src/raft/index.ts'
+import { Checkers, type Violation } from './checkers.ts'
+import {
+  drawFaultPlan,
+  drawStroke,
+  healthyPlan,
+  noFaults,
+  type FaultCounts,
+  type FaultPlan,
+  type Stroke,
+} from './faults.ts'
+import { SimulatedNetwork } from './network.ts'
+import { SimulatedNode, type CreateCore, type World } from './node.ts'
+import { RandomStream } from './random.ts'
+import { Schedule } from './schedule.ts'
+
+export interface CoreSimulationOptions {
+  /** Default: 3, sometimes 1, 4 or 5, by the seed. */
+  readonly nodes?: number
+  /** How long faults strike, in virtual milliseconds. Default 3,000. */
+  readonly chaosMs?: number
+  /** How long a healed cluster may take to agree. Default 5,000. */
+  readonly healMs?: number
+  /** Default: drawn from the seed. */
+  readonly plan?: FaultPlan
+  /** What runs as a core; tests put broken ones here. */
+  readonly createCore?: CreateCore
+}
+
+export interface CoreSimulationResult {
+  readonly violations: readonly Violation[]
+  /** Depends on everything that happened: two runs of one seed must have the same. */
+  readonly digest: number
+  readonly counts: FaultCounts
+  readonly committed: number
+  readonly acknowledged: number
+  readonly events: number
+}
+
+/** Runs one cluster of cores through chaos and then through health. The same seed and options give the same run. */
+export function runCoreSimulation(seed: number, options: CoreSimulationOptions = {}): CoreSimulationResult {
+  return new CoreSimulation(seed, options).run()
+}
+
+/** Small limits, so that each is met within a few entries. */
+function drawConfig(random: RandomStream, id: NodeId): RaftConfig {
+  return {
+    ...defaultRaftConfig(id),
+    maxAppendBytes: random.pick([1, 200, 2000]),
+    maxInflightMessages: random.between(1, 8),
+    maxInflightBytes: random.pick([300, 5000]),
+    maxUncommittedBytes: random.pick([500, 20_000]),
+    windowBytes: random.pick([1, 2000, 100_000]),
+    stalledDiskTicks: random.between(15, 40),
+  }
+}
+
+class CoreSimulation {
+  readonly #schedule = new Schedule()
+  readonly #counts = noFaults()
+  readonly #nodes: SimulatedNode[]
+  readonly #checkers: Checkers
+  readonly #network: SimulatedNetwork
+  readonly #world: World
+  readonly #faultRandom: RandomStream
+  readonly #workRandom: RandomStream
+  readonly #chaosMs: number
+  readonly #healMs: number
+  #healed = false
+  #digest = 0
+  #events = 0
+
+  constructor(seed: number, options: CoreSimulationOptions) {
+    const setup = new RandomStream(seed, 'setup')
+    this.#faultRandom = new RandomStream(seed, 'faults')
+    this.#workRandom = new RandomStream(seed, 'work')
+    this.#chaosMs = options.chaosMs ?? 3000
+    this.#healMs = options.healMs ?? 5000
+    const size = options.nodes ?? setup.pick([3, 3, 3, 3, 5, 5, 4, 1])
+    const voters = Array.from({ length: size }, (_, at) => asNodeId(`n${at + 1}`))
+    const plan = options.plan ?? drawFaultPlan(this.#faultRandom)
+    this.#checkers = new Checkers(
+      () => this.#nodes,
+      () => this.#schedule.nowMs,
+    )
+    const networkRandom = new RandomStream(seed, 'network')
+    this.#network = new SimulatedNetwork(
+      this.#schedule,
+      networkRandom,
+      plan.network,
+      this.#counts,
+      (message) => this.#deliver(message),
+    )
+    this.#world = {
+      schedule: this.#schedule,
+      network: this.#network,
+      checkers: this.#checkers,
+      counts: this.#counts,
+      configuration: { voters, votersOutgoing: [], learners: [] },
+      createCore: options.createCore ?? ((config, bootstrap, random) => new Raft(config, bootstrap, random)),
+      diskRandom: new RandomStream(seed, 'disk'),
+      nodeRandom: new RandomStream(seed, 'node'),
+      plan,
+      trace: (value) => this.#trace(value),
+    }
+    const config = drawConfig(setup, voters[0]!)
+    this.#nodes = voters.map((id) => new SimulatedNode(this.#world, { ...config, id }))
+  }
+
+  #trace(value: number): void {
+    this.#digest = Math.imul(this.#digest ^ value, 0x9e3779b1)
+    this.#digest ^= this.#digest >>> 15
+  }
+
+  #deliver(message: Message): void {
+    this.#nodes.find(({ id }) => id === message.to)?.step({ type: 'message', message })
+  }
+
+  run(): CoreSimulationResult {
+    for (const node of this.#nodes) node.start()
+    this.#schedule.after(this.#world.plan.strokeEveryMs, () => this.#nemesis())
+    this.#schedule.after(1, () => this.#work())
+    this.#runUntil(this.#chaosMs, () => false)
+    this.#heal()
+    this.#awaitAgreement()
+    this.#checkers.finish()
+    return {
+      violations: this.#checkers.violations,
+      digest: this.#digest >>> 0,
+      counts: this.#counts,
+      committed: this.#checkers.committedIndex,
+      acknowledged: this.#checkers.acknowledgedCount,
+      events: this.#events,
+    }
+  }
+
+  /** Stops at the first violation: what comes after it is noise. */
+  #runUntil(untilMs: number, done: () => boolean): void {
+    while (this.#checkers.violations.length === 0 && !done() && this.#schedule.runNext(untilMs)) {
+      this.#events += 1
+    }
+  }
+
+  #heal(): void {
+    this.#healed = true
+    this.#world.plan = healthyPlan
+    this.#network.heal()
+    this.#network.follow(healthyPlan.network)
+    for (const node of this.#nodes) {
+      node.pause(0)
+      node.stallDisk(0)
+      if (!node.isUp) node.start()
+    }
+  }
+
+  /** A cluster in which nothing fails must elect, commit a new entry, and bring everybody up to it. */
+  #awaitAgreement(): void {
+    const deadlineMs = this.#schedule.nowMs + this.#healMs
+    let target = Infinity
+    const propose = (): void => {
+      if (target !== Infinity) {
+        const isThere = this.#nodes.some(({ core }) => (core?.status().last.index ?? 0) >= target)
+        if (isThere) return
+      }
+      for (const node of this.#nodes) {
+        if (!node.leads()) continue
+        const result = node.propose([this.#draft()])
+        if (result?.ok === true) target = result.index
+      }
+      this.#schedule.after(200, propose)
+    }
+    this.#schedule.after(500, propose)
+    const agree = (): boolean =>
+      this.#nodes.every(({ foldedTo, disk }) => foldedTo >= target && disk.lastIndex >= target)
+    this.#runUntil(deadlineMs, agree)
+    if (this.#checkers.violations.length > 0 || agree()) return
+    const states = this.#nodes.map(({ id, core, foldedTo }) => {
+      const status = core?.status()
+      return `${id} ${status?.role} term ${status?.term} last ${status?.last.index} folded ${foldedTo}`
+    })
+    this.#checkers.report('progress', `no agreement on ${target} in ${this.#healMs} ms: ${states.join('; ')}`)
+  }
+
+  #draft(): Draft {
+    const bytes = this.#workRandom.below(200)
+    const header = new Uint8Array(this.#workRandom.below(24))
+    for (let at = 0; at < header.length; at += 1) header[at] = this.#workRandom.below(256)
+    return { header, payload: [], payloadBytes: bytes, payloadCrc32: this.#workRandom.next() }
+  }
+
+  /** Clients: they try whoever says that it leads, be it true or not. */
+  #work(): void {
+    if (this.#healed) return
+    const random = this.#workRandom
+    for (const node of this.#nodes) {
+      if (!node.leads()) continue
+      const drafts = Array.from({ length: random.below(5) }, () => this.#draft())
+      if (drafts.length > 0) node.propose(drafts)
+      if (random.chance(300)) node.read()
+    }
+    this.#schedule.after(random.between(1, 25), () => this.#work())
+  }
+
+  #nemesis(): void {
+    if (this.#healed) return
+    const { plan } = this.#world
+    this.#strike(drawStroke(this.#faultRandom, plan))
+    this.#schedule.after(this.#faultRandom.between(1, plan.strokeEveryMs * 2), () => this.#nemesis())
+  }
+
+  #strike(stroke: Stroke): void {
+    const random = this.#faultRandom
+    const counts = this.#counts
+    const node = random.pick(this.#nodes)
+    const leader = this.#nodes.find((candidate) => candidate.leads())
+    switch (stroke) {
+      case 'crash':
+        this.#crash(node)
+        return
+      case 'crash-leader':
+        if (leader !== undefined) this.#crash(leader)
+        return
+      case 'crash-all':
+        for (const each of this.#nodes) this.#crash(each)
+        return
+      case 'partition': {
+        const left = this.#nodes.filter(() => random.chance(500))
+        this.#separate(left)
+        return
+      }
+      case 'isolate-leader':
+        if (leader !== undefined) this.#separate([leader])
+        return
+      case 'one-way': {
+        const other = random.pick(this.#nodes)
+        if (other === node) return
+        counts.oneWayCut += 1
+        this.#network.cut(node.id, other.id)
+        return
+      }
+      case 'heal':
+        this.#network.heal()
+        return
+      case 'stall-disk':
+        counts.diskStalled += 1
+        node.stallDisk(random.between(20, 600))
+        return
+      case 'fail-disk':
+        if (!node.isUp) return
+        counts.diskFailed += 1
+        node.step({ type: 'storageFailed' })
+        this.#schedule.after(random.between(10, 300), () => this.#crash(node))
+        return
+      case 'pause':
+        counts.nodePaused += 1
+        node.pause(random.between(20, 400))
+        return
+      case 'compact':
+        node.compact()
+        return
+      case 'transfer':
+        counts.transfer += 1
+        leader?.step({ type: 'transfer', to: random.chance(300) ? undefined : node.id })
+        return
+      case 'campaign':
+        node.step({ type: 'campaign' })
+        return
+      case 'nothing':
+    }
+  }
+
+  #separate(left: readonly SimulatedNode[]): void {
+    this.#counts.partition += 1
+    for (const from of this.#nodes) {
+      for (const to of this.#nodes) {
+        if (left.includes(from) !== left.includes(to)) this.#network.cut(from.id, to.id)
+      }
+    }
+  }
+
+  #crash(node: SimulatedNode): void {
+    if (!node.isUp) return
+    node.crash()
+    this.#schedule.after(this.#faultRandom.between(1, 400), () => {
+      if (node.isUp) return
+      this.#counts.restart += 1
+      node.start()
+    })
+  }
+}
