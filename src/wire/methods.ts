@@ -1,5 +1,6 @@
 /** Every call of proto/flotilla/v1, with how its messages are written. */
-import type { MethodKind, RpcMethod } from '../env/index.ts'
+import type { Codec, MethodKind, RpcMethod } from '../env/index.ts'
+import { FlotillaError } from './errors.ts'
 import {
   appendRequestCodec,
   appendResponseCodec,
@@ -7,12 +8,30 @@ import {
   appendStreamResponseCodec,
 } from './log-codec.ts'
 import type * as messages from './messages.ts'
+import { MalformedMessageError } from './protobuf.ts'
 import { reflectionCodec } from './protos.ts'
 import { readRequestCodec, readResponseCodec } from './read-codec.ts'
+import { toRpcError } from './status.ts'
 
 export const LOG_SERVICE = 'flotilla.v1.LogService'
 export const TOPIC_SERVICE = 'flotilla.v1.TopicService'
 export const CLUSTER_SERVICE = 'flotilla.v1.ClusterService'
+
+/** A server that is sent a malformed request answers with the RpcError that this throws. */
+function refusing<Q>(path: string, codec: Codec<Q>): Codec<Q> {
+  return {
+    encode: (message) => codec.encode(message),
+    decode(bytes) {
+      try {
+        return codec.decode(bytes)
+      } catch (cause) {
+        if (!(cause instanceof MalformedMessageError)) throw cause
+        const message = `the bytes sent to ${path} are malformed: ${cause.message}`
+        throw toRpcError(new FlotillaError('MALFORMED_REQUEST', message, { cause }))
+      }
+    },
+  }
+}
 
 /** A call whose codecs come from the .proto files; buf's STANDARD rules make its message names follow from its own. */
 function reflected<Q extends object, R extends object, Kind extends MethodKind>(
@@ -20,10 +39,11 @@ function reflected<Q extends object, R extends object, Kind extends MethodKind>(
   name: string,
   kind: Kind,
 ): RpcMethod<Q, R, Kind> {
+  const path = `/${service}/${name}`
   return {
-    path: `/${service}/${name}`,
+    path,
     kind,
-    request: reflectionCodec<Q>(`flotilla.v1.${name}Request`, 'request'),
+    request: refusing(path, reflectionCodec<Q>(`flotilla.v1.${name}Request`, 'request')),
     response: reflectionCodec<R>(`flotilla.v1.${name}Response`, 'response'),
   }
 }
@@ -31,19 +51,19 @@ function reflected<Q extends object, R extends object, Kind extends MethodKind>(
 const append: RpcMethod<messages.AppendRequest, messages.AppendResponse, 'unary'> = {
   path: `/${LOG_SERVICE}/Append`,
   kind: 'unary',
-  request: appendRequestCodec,
+  request: refusing(`/${LOG_SERVICE}/Append`, appendRequestCodec),
   response: appendResponseCodec,
 }
 const appendStream: RpcMethod<messages.AppendStreamRequest, messages.AppendStreamResponse, 'duplex'> = {
   path: `/${LOG_SERVICE}/AppendStream`,
   kind: 'duplex',
-  request: appendStreamRequestCodec,
+  request: refusing(`/${LOG_SERVICE}/AppendStream`, appendStreamRequestCodec),
   response: appendStreamResponseCodec,
 }
 const read: RpcMethod<messages.ReadRequest, messages.ReadResponse, 'serverStream'> = {
   path: `/${LOG_SERVICE}/Read`,
   kind: 'serverStream',
-  request: readRequestCodec,
+  request: refusing(`/${LOG_SERVICE}/Read`, readRequestCodec),
   response: readResponseCodec,
 }
 

@@ -3,7 +3,14 @@ import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
 import type { Codec } from '../../src/env/index.ts'
 import { encodeError, decodeError } from '../../src/wire/error-codec.ts'
-import { logMethods, MalformedMessageError, type AppendRequest } from '../../src/wire/index.ts'
+import {
+  appendRequestCodec,
+  appendResponseCodec,
+  appendStreamRequestCodec,
+  appendStreamResponseCodec,
+} from '../../src/wire/log-codec.ts'
+import { readRequestCodec, readResponseCodec } from '../../src/wire/read-codec.ts'
+import { MalformedMessageError, type AppendRequest } from '../../src/wire/index.ts'
 import { protoRoot } from '../../src/wire/protos.ts'
 import {
   appendRequest,
@@ -14,7 +21,9 @@ import {
   readResponse,
 } from './arbitraries.ts'
 
-const { append, appendStream, read } = logMethods
+const append = { request: appendRequestCodec, response: appendResponseCodec }
+const appendStream = { request: appendStreamRequestCodec, response: appendStreamResponseCodec }
+const read = { request: readRequestCodec, response: readResponseCodec }
 const errorCodec = { encode: encodeError, decode: decodeError }
 
 /** What protobufjs makes of the bytes and writes again: canonical, since it writes fields in order. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { RpcError } from '../../src/env/index.ts'
 import {
   clusterMethods,
   logMethods,
-  MalformedMessageError,
+  fromRpcError,
   topicMethods,
   type TopicMessage,
 } from '../../src/wire/index.ts'
@@ -85,10 +86,24 @@ describe('messages in the shape of the .proto files', () => {
     expect(() => clusterMethods.watchLayout.response.decode(bytes)).toThrow('epoch is 9223372036854775807')
   })
   it('refuse a text cut short', () => {
-    expect(() => topicMethods.createTopic.request.decode(Buffer.from('0a0561', 'hex'))).toThrow(
-      MalformedMessageError,
-    )
+    expect(() => topicMethods.createTopic.request.decode(Buffer.from('0a0561', 'hex'))).toThrow('malformed')
   })
+  it.each([...Object.values(logMethods), ...Object.values(topicMethods)])(
+    'are refused as a server has to, where malformed: $path',
+    ({ path, request }) => {
+      const refusal = ((): unknown => {
+        try {
+          return request.decode(Buffer.from('0a0561', 'hex'))
+        } catch (error) {
+          return error
+        }
+      })()
+      expect(refusal).toBeInstanceOf(RpcError)
+      const error = fromRpcError(refusal as RpcError)
+      expect(error.reason).toBe('MALFORMED_REQUEST')
+      expect(error.message).toContain(path)
+    },
+  )
   it('refuse an unknown enum number in a request, and show it as unspecified in a response', () => {
     const request = Buffer.from('2063', 'hex')
     expect(() => topicMethods.createTopic.request.decode(request)).toThrow('partitioner has the value 99')
