@@ -30,14 +30,13 @@ export function planCluster(options: {
   const nodes = members.map(({ nodeId, address }) => ({
     nodeId,
     address,
-    args: [
-      ...['--id', nodeId],
-      ...['--listen', address],
-      ...['--data', `${options.dataDirectory}/${nodeId}`],
-      ...['--cluster', cluster],
-    ],
+    args: serverArguments(nodeId, address, `${options.dataDirectory}/${nodeId}`, cluster),
   }))
   return { nodes, bootstrap: members.map(({ address }) => address).join(',') }
+}
+
+function serverArguments(nodeId: string, address: string, data: string, cluster: string): string[] {
+  return ['--id', nodeId, '--listen', address, '--data', data, '--cluster', cluster]
 }
 
 interface Running {

@@ -46,10 +46,18 @@ export class Interrupted extends Error {
   }
 }
 
-/** Every node of the plan is there and the metadata group has a leader. */
-export function isFormed(cluster: DescribeClusterResponse, nodes: number): boolean {
-  return (
-    cluster.metadataLeaderNodeId !== undefined &&
-    cluster.nodes.filter(({ reachable }) => reachable).length >= nodes
+/** Waits until `nodes` nodes hear of each other and the metadata group has a leader. */
+export async function awaitFormed(
+  context: Pick<CliContext, 'nowMs' | 'sleep' | 'interrupted'>,
+  client: Client,
+  nodes: number,
+): Promise<void> {
+  await awaitCluster(
+    context,
+    client,
+    'all nodes have found each other',
+    (cluster) =>
+      cluster.metadataLeaderNodeId !== undefined &&
+      cluster.nodes.filter(({ reachable }) => reachable).length >= nodes,
   )
 }

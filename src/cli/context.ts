@@ -1,5 +1,5 @@
 import type { Client, ClientOptions } from '../client/types.ts'
-import type { ServerConfig } from '../broker/config.ts'
+import type { RunningServer, ServerConfig } from '../broker/index.ts'
 import type { Logger } from '../env/index.ts'
 import type { LoggerOptions } from '../env/node/logger.ts'
 
@@ -18,16 +18,6 @@ export interface Output {
   drained(): Promise<void>
 }
 
-/** A node that runs in this process, as the command needs it. */
-export interface RunningServer {
-  /** HOST:PORT with the port really taken. */
-  readonly address: string
-  readonly nodeId: string
-  close(options?: { readonly handOver?: boolean }): Promise<void>
-  /** Resolves if the node has to stop by itself: a second node with its id, a failed disk. */
-  readonly failed: Promise<Error>
-}
-
 export interface ExitStatus {
   readonly code: number | null
   readonly signal: string | null
@@ -44,7 +34,7 @@ export interface ServerProcess {
 
 /** The process that started this one as a node of its own cluster (`flotilla dev`, `flotilla demo`). */
 export interface Launcher {
-  /** Tells it that the node takes calls. */
+  /** Tells it that the cluster knows the node. */
   ready(): void
   /** Aborted when it is gone. */
   readonly gone: AbortSignal

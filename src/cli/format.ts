@@ -68,6 +68,6 @@ export function printable(text: string): string {
 /** Cuts to a width, with an ellipsis where something is missing. Counts code points. */
 export function cut(text: string, width: number): string {
   if (text.length <= width) return text
-  const points = [...text]
+  const points = Array.from(text)
   return points.length <= width ? text : `${points.slice(0, Math.max(0, width - 1)).join('')}…`
 }

@@ -23,7 +23,9 @@ export function registerCluster(program: Command, context: CliContext): void {
   withOutput(
     clientCommand(cluster, 'describe', 'show nodes, and of every replica its role, term, progress and lag'),
   ).action(async (flags: ClientFlags & OutputFlags) => {
-    const answer = await withClient(context, flags, (client) => client.cluster.describe())
+    const answer = await withClient(context, flags, (client) =>
+      client.cluster.describe({ signal: context.interrupted }),
+    )
     printAnswer(context, flags.output, {
       table: (output) => clusterTable(output, answer),
       json: () => clusterJson(answer),
@@ -46,7 +48,10 @@ async function transfer(
   flags: TransferFlags,
 ): Promise<void> {
   const moved = await withClient(context, flags, (client) =>
-    client.cluster.transferLeadership(topic, partition, flags.to === undefined ? {} : { to: flags.to }),
+    client.cluster.transferLeadership(topic, partition, {
+      signal: context.interrupted,
+      ...(flags.to !== undefined && { to: flags.to }),
+    }),
   )
   context.stderr.write(`${topic}/${partition} is led by ${moved.leaderNodeId} in term ${moved.term}\n`)
 }

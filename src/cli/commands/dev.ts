@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { prettyLine } from '../../env/node/logger.ts'
-import { awaitCluster, Interrupted, isFormed } from '../cluster-ready.ts'
+import { awaitFormed, Interrupted } from '../cluster-ready.ts'
 import { ClusterLauncher, describeExit, planCluster } from '../cluster-launcher.ts'
 import type { CliContext } from '../context.ts'
 import { wrongUse } from '../failure.ts'
@@ -61,7 +61,12 @@ async function runDev(context: CliContext, flags: DevFlags): Promise<void> {
   })
   try {
     await launcher.startAll()
-    await awaitFormed(context, plan.bootstrap, plan.nodes.length)
+    const client = await context.connect({ bootstrap: plan.bootstrap })
+    try {
+      await awaitFormed(context, client, plan.nodes.length)
+    } finally {
+      await client.close()
+    }
   } catch (error) {
     if (error instanceof Interrupted || interrupted.aborted) return
     throw error
@@ -69,17 +74,6 @@ async function runDev(context: CliContext, flags: DevFlags): Promise<void> {
   stdout.write(invitation(plan.bootstrap.split(',')[0] ?? '', plan.nodes.length))
   await untilAborted(interrupted)
   stderr.write('stopping\n')
-}
-
-export async function awaitFormed(context: CliContext, bootstrap: string, nodes: number): Promise<void> {
-  const client = await context.connect({ bootstrap })
-  try {
-    await awaitCluster(context, client, 'all nodes have found each other', (cluster) =>
-      isFormed(cluster, nodes),
-    )
-  } finally {
-    await client.close()
-  }
 }
 
 export function untilAborted(signal: AbortSignal): Promise<void> {

@@ -20,7 +20,7 @@ async function locate(
   flags: ClientFlags & OutputFlags,
 ): Promise<void> {
   const { partition, keyHash } = await withClient(context, flags, (client) =>
-    client.cluster.locate(topic, key),
+    client.cluster.locate(topic, key, { signal: context.interrupted }),
   )
   const json = () => ({ topic, key, hash: keyHash, ...partitionJson(partition) })
   printAnswer(context, flags.output, {

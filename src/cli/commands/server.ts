@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Logger } from '../../env/index.ts'
-import type { CliContext, RunningServer } from '../context.ts'
+import type { RunningServer } from '../../broker/index.ts'
+import type { CliContext } from '../context.ts'
 import { CommandFailure } from '../failure.ts'
 import { leafCommand } from '../options.ts'
 import type { Settings } from '../server-config.ts'
@@ -18,8 +19,13 @@ async function serve(context: CliContext, settings: Settings): Promise<void> {
   const { nodeId, clusterName, cluster } = settings.server
   const logger = context.createLogger({ level: settings.logLevel, pretty: context.stderr.isTTY })
   const server = await start(context, settings, logger)
-  logger.info({ nodeId, address: server.address, cluster: clusterName, nodes: cluster.length }, 'ready')
-  context.launcher?.ready()
+  void server.ready.then(() => {
+    logger.info(
+      { node: nodeId, address: server.address, cluster: clusterName, nodes: cluster.length },
+      'ready',
+    )
+    context.launcher?.ready()
+  })
   const cause = await firstOf(context, server)
   switch (cause.type) {
     case 'failed':
@@ -27,9 +33,9 @@ async function serve(context: CliContext, settings: Settings): Promise<void> {
       await server.close({ handOver: false })
       throw new CommandFailure(`${nodeId} had to stop: ${cause.error.message}`, { cause: cause.error })
     case 'told': {
-      logger.info({ nodeId }, 'stopping: handing leadership over')
+      logger.info({ node: nodeId }, 'stopping: handing leadership over')
       await server.close({ handOver: true })
-      logger.info({ nodeId }, 'stopped')
+      logger.info({ node: nodeId }, 'stopped')
     }
   }
 }

@@ -56,6 +56,7 @@ export function registerTopic(program: Command, context: CliContext): void {
 async function create(context: CliContext, name: string, flags: CreateFlags): Promise<void> {
   const topic = await withClient(context, flags, (client) =>
     client.topics.create(name, {
+      signal: context.interrupted,
       ...(flags.partitions !== undefined && { partitions: flags.partitions }),
       ...(flags.replication !== undefined && { replicationFactor: flags.replication }),
       ...(flags.partitioner !== undefined && { partitioner: flags.partitioner }),
@@ -72,7 +73,9 @@ async function create(context: CliContext, name: string, flags: CreateFlags): Pr
 }
 
 async function list(context: CliContext, flags: ClientFlags & OutputFlags): Promise<void> {
-  const topics = await withClient(context, flags, (client) => client.topics.list())
+  const topics = await withClient(context, flags, (client) =>
+    client.topics.list({ signal: context.interrupted }),
+  )
   if (topics.length === 0 && flags.output === 'table') {
     context.stderr.write('there are no topics; create one with "flotilla topic create NAME"\n')
     return
@@ -85,7 +88,9 @@ async function list(context: CliContext, flags: ClientFlags & OutputFlags): Prom
 }
 
 async function describe(context: CliContext, name: string, flags: ClientFlags & OutputFlags): Promise<void> {
-  const topic = await withClient(context, flags, (client) => client.topics.describe(name))
+  const topic = await withClient(context, flags, (client) =>
+    client.topics.describe(name, { signal: context.interrupted }),
+  )
   printAnswer(context, flags.output, {
     table: (output) => topicTable(output, topic),
     json: () => topicJson(topic),
@@ -94,6 +99,6 @@ async function describe(context: CliContext, name: string, flags: ClientFlags & 
 }
 
 async function remove(context: CliContext, name: string, flags: ClientFlags): Promise<void> {
-  await withClient(context, flags, (client) => client.topics.delete(name))
+  await withClient(context, flags, (client) => client.topics.delete(name, { signal: context.interrupted }))
   context.stderr.write(`deleted ${name}\n`)
 }

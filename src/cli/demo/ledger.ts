@@ -158,10 +158,10 @@ export class Audit {
     }
     this.#seen[sequence] = 1
     if (record.key !== event.key || record.value !== event.value) this.#altered++
-    this.#checkFate(record, fate)
+    this.#count(fate)
     const last = this.#lastByKey.get(event.key) ?? -1
-    if (sequence < last) this.#outOfOrder++
-    else this.#lastByKey.set(event.key, sequence)
+    if (sequence < last || isElsewhere(fate, record)) this.#outOfOrder++
+    this.#lastByKey.set(event.key, Math.max(last, sequence))
   }
 
   finish(): AuditResult {
@@ -183,11 +183,10 @@ export class Audit {
     }
   }
 
-  #checkFate(record: ReadBack, fate: Fate): void {
+  #count(fate: Fate): void {
     switch (fate.type) {
       case 'acknowledged':
         this.#found++
-        if (fate.partition !== record.partition || fate.offset !== record.offset) this.#outOfOrder++
         return
       case 'waiting':
       case 'unknown':
@@ -197,6 +196,10 @@ export class Audit {
         this.#foreign++
     }
   }
+}
+
+function isElsewhere(fate: Fate, { partition, offset }: ReadBack): boolean {
+  return fate.type === 'acknowledged' && (fate.partition !== partition || fate.offset !== offset)
 }
 
 export function isFlawless(result: AuditResult): boolean {

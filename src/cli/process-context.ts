@@ -1,0 +1,71 @@
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { nodeLogger } from '../env/node/logger.ts'
+import { findLauncher, runProgram, spawnServer } from './child-processes.ts'
+import type { CliContext } from './context.ts'
+import { processOutput } from './process-output.ts'
+
+// npm passes a Ctrl-C on that the terminal has sent to the whole group already: two signals, one key.
+const samePressMs = 300
+
+/** The real world. The client and the broker are loaded when a command needs them, so that --help is quick. */
+export function processContext(): CliContext {
+  const interruption = new AbortController()
+  const stdout = processOutput(process.stdout, process.env, () => interruption.abort())
+  const stderr = processOutput(process.stderr, process.env, () => undefined)
+  const context: CliContext = {
+    get stdin() {
+      return process.stdin
+    },
+    stdout,
+    stderr,
+    env: process.env,
+    interrupted: interruption.signal,
+    launcher: findLauncher(),
+    nowMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    sleep,
+    connect: async (options) => (await import('../client/index.ts')).connect(options),
+    createLogger: nodeLogger,
+    startServer: async (config, logger) => {
+      const [{ startServer }, { nodeEnv }] = await Promise.all([
+        import('../broker/index.ts'),
+        import('../env/node/index.ts'),
+      ])
+      return startServer({ ...nodeEnv({ level: 'silent' }), logger }, config)
+    },
+    spawnServer,
+    runProgram,
+    openInput: (path) => createReadStream(path),
+    readText: (path) => readFile(path, 'utf8'),
+  }
+  listenToSignals(interruption)
+  return context
+}
+
+function listenToSignals(interruption: AbortController): void {
+  let firstMs: number | undefined
+  const onSignal = (): void => {
+    const nowMs = performance.now()
+    if (firstMs === undefined) {
+      firstMs = nowMs
+      interruption.abort()
+      return
+    }
+    if (nowMs - firstMs > samePressMs) process.exit(1)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+}
+
+function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve()
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, delayMs)
+    signal?.addEventListener('abort', end)
+  })
+}
