@@ -48,7 +48,16 @@ class LevelStore implements Store {
   }
 
   async batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
-    await this.#write(() => this.#database.batch(operations as StoreOperation[], { sync: options.sync }))
+    if (operations.length === 0) return
+    await this.#write(() => {
+      // The array form of batch() costs 6 µs of the main thread for each operation, this form 0.5 µs.
+      const batch = this.#database.batch()
+      for (const operation of operations) {
+        if (operation.type === 'put') batch.put(operation.key, operation.value)
+        else batch.del(operation.key)
+      }
+      return batch.write({ sync: options.sync })
+    })
   }
 
   async *iterate(range: KeyRange): AsyncIterable<KeyValue> {
