@@ -21,7 +21,7 @@ export function protoRoot(): protobuf.Root {
     // google/protobuf/*.proto come with protobufjs, everything else lies in the folder.
     root.resolvePath = (_origin, target) =>
       target in protobuf.common ? target : `${PROTO_DIRECTORY}/${target}`
-    root.loadSync([...PROTO_FILES]).resolveAll()
+    root.loadSync([...PROTO_FILES, 'flotilla/peer/v1/peer.proto']).resolveAll()
     loadedRoot = root
   }
   return loadedRoot
