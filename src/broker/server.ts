@@ -1,4 +1,4 @@
-import type { Cancel, Env, HealthSource, Listener } from '../env/index.ts'
+import type { Cancel, Env, Handler, HealthSource, Listener } from '../env/index.ts'
 import { openLogStorage } from '../log/index.ts'
 import { asNodeId } from '../raft/types.ts'
 import { CLUSTER_SERVICE, LOG_SERVICE, TOPIC_SERVICE } from '../wire/index.ts'
@@ -10,7 +10,7 @@ import { MetadataCalls } from './routing/metadata-calls.ts'
 import { ClusterService } from './services/cluster-service.ts'
 import { LogService } from './services/log-service.ts'
 import { TopicService } from './services/topic-service.ts'
-import { tuningOf } from './tuning.ts'
+import { tuningOf, type Tuning } from './tuning.ts'
 
 export interface RunningServer {
   readonly nodeId: string
@@ -35,12 +35,14 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   let reportFailure: (error: Error) => void = () => undefined
   const failed = new Promise<Error>((resolve) => (reportFailure = resolve))
   let node: Node
+  let services: Services
   let listener: Listener
   try {
     node = new Node(env, config, tuning, storage, (error) => reportFailure(error))
+    services = servicesOf(env, config, tuning, node)
     listener = await env.network.listen({
       address: config.listen,
-      handlers: handlersOf(env, config, node),
+      handlers: [...services.handlers, node.links.handler()],
       health: healthOf(node),
       reflection: true,
       maxReceiveBytes: tuning.records.maxBatchBytes + 1024 * 1024,
@@ -66,8 +68,10 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   const close = async (handOver: boolean): Promise<void> => {
     registration.close()
     if (handOver) await node.handOver(tuning.shutdownMs)
-    await listener.close(handOver ? 500 : 0)
+    // Streams end before the listener closes, so that it needn't wait for them; answers still go out.
+    services.endStreams()
     await node.close()
+    await listener.close(handOver ? GRACE_MS : 0)
     await storage.close()
   }
   let closing: Promise<void> | undefined
@@ -80,16 +84,27 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   }
 }
 
-function handlersOf(env: Env, config: ServerConfig, node: Node) {
-  const tuning = tuningOf(node.nodeId, config.limits)
+/** At a stop: for answers that are on their way to callers. */
+const GRACE_MS = 500
+
+interface Services {
+  readonly handlers: readonly Handler[]
+  endStreams(): void
+}
+
+function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node): Services {
   const calls = new MetadataCalls(node, env.clock)
   const router = new AppendRouter(node, calls, env.clock, tuning.records)
-  return [
-    ...new LogService(node, calls, router, env.clock, tuning).handlers(),
-    ...new TopicService(node, calls, env.clock, env.random).handlers(),
-    ...new ClusterService(node, calls, env.clock, config.clusterName).handlers(),
-    node.links.handler(),
-  ]
+  const log = new LogService(node, calls, router, env.clock, tuning)
+  const topics = new TopicService(node, calls, env.clock, env.random)
+  const cluster = new ClusterService(node, calls, env.clock, config.clusterName)
+  return {
+    handlers: [...log.handlers(), ...topics.handlers(), ...cluster.handlers()],
+    endStreams: () => {
+      cluster.close()
+      log.close()
+    },
+  }
 }
 
 /** Serving means: a leader of the metadata group is known, so a majority of the cluster is there. */

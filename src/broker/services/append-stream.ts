@@ -21,6 +21,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
   readonly #maxInflightBytes: number
   readonly #appendTimeoutMs: number
   readonly #forwarded: boolean
+  readonly #onClosed: (session: AppendStreamSession) => void
   #results: CorrelatedResult[] = []
   #flushing = false
   #inFlight = 0
@@ -38,6 +39,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
     readonly maxInflightBytes: number
     readonly appendTimeoutMs: number
     readonly forwarded: boolean
+    readonly onClosed: (session: AppendStreamSession) => void
   }) {
     this.#router = parts.router
     this.#clock = parts.clock
@@ -46,6 +48,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
     this.#maxInflightBytes = parts.maxInflightBytes
     this.#appendTimeoutMs = parts.appendTimeoutMs
     this.#forwarded = parts.forwarded
+    this.#onClosed = parts.onClosed
     this.#sink.onDrain(() => {
       this.#draining = false
       this.#updateFlow()
@@ -58,6 +61,12 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
     this.#updateFlow()
   }
 
+  /** The node stops: takes no more, and ends when all that was taken is answered. */
+  stop(): void {
+    this.#flow.pause()
+    this.onEnd()
+  }
+
   onEnd(): void {
     this.#ended = true
     this.#endIfDone()
@@ -65,6 +74,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
 
   onClose(): void {
     this.#closed = true
+    this.#onClosed(this)
   }
 
   #append({ correlationId, append }: CorrelatedAppend, deadlineMs: number): void {

@@ -1,7 +1,13 @@
-import { serverStreamHandler, type CallContext, type Clock, type Handler } from '../../env/index.ts'
+import {
+  serverStreamHandler,
+  type CallContext,
+  type Clock,
+  type Handler,
+  type Sink,
+} from '../../env/index.ts'
 import { asGroupId } from '../../log/types.ts'
 import { asNodeId } from '../../raft/types.ts'
-import { FlotillaError, clusterMethods, murmur2 } from '../../wire/index.ts'
+import { FlotillaError, clusterMethods, murmur2, toRpcError } from '../../wire/index.ts'
 import type {
   DescribeClusterResponse,
   LocatePartitionRequest,
@@ -9,6 +15,7 @@ import type {
   ReplicaStatusMessage,
   TransferLeadershipRequest,
   TransferLeadershipResponse,
+  WatchLayoutResponse,
 } from '../../wire/messages.ts'
 import { METADATA_GROUP, type Node } from '../node.ts'
 import { describeReplicasMethod, registerNodeMethod } from '../peers/peer-methods.ts'
@@ -26,6 +33,7 @@ export class ClusterService {
   readonly #calls: MetadataCalls
   readonly #clock: Clock
   readonly #clusterName: string
+  readonly #watchers = new Set<Sink<WatchLayoutResponse>>()
 
   constructor(node: Node, calls: MetadataCalls, clock: Clock, clusterName: string) {
     this.#node = node
@@ -37,11 +45,7 @@ export class ClusterService {
   handlers(): Handler[] {
     return [
       answering(clusterMethods.describeCluster, (_request, call) => this.#describe(call)),
-      serverStreamHandler(clusterMethods.watchLayout, (_request, sink, call) => {
-        // Changes are small and rare; a watcher that takes none of them loses its stream to the keepalive.
-        const stop = this.#node.view.watch((change) => sink.send(change))
-        call.signal.addEventListener('abort', stop)
-      }),
+      serverStreamHandler(clusterMethods.watchLayout, (_request, sink, call) => this.#watch(sink, call)),
       answering(clusterMethods.locatePartition, (request, call) => this.#locate(request, call)),
       answering(clusterMethods.transferLeadership, (request, call) => this.#transfer(request, call)),
       answering(registerNodeMethod, async (node, call) => {
@@ -50,6 +54,24 @@ export class ClusterService {
       }),
       answering(describeReplicasMethod, () => Promise.resolve({ replicas: describeReplicas(this.#node) })),
     ]
+  }
+
+  /** Ends the watchers' streams; they go on at another node. */
+  close(): void {
+    for (const sink of this.#watchers) {
+      sink.fail(toRpcError(new FlotillaError('SHUTTING_DOWN', `node ${this.#node.nodeId} is stopping`)))
+    }
+    this.#watchers.clear()
+  }
+
+  #watch(sink: Sink<WatchLayoutResponse>, call: CallContext): void {
+    this.#watchers.add(sink)
+    // Changes are small and rare; a watcher that takes none of them loses its stream to the keepalive.
+    const stop = this.#node.view.watch((change) => sink.send(change))
+    call.signal.addEventListener('abort', () => {
+      stop()
+      this.#watchers.delete(sink)
+    })
   }
 
   async #describe(call: CallContext): Promise<DescribeClusterResponse> {
@@ -112,13 +134,11 @@ export class ClusterService {
       const address = this.#node.addressOf(leader)
       if (address === undefined)
         throw new FlotillaError('NO_LEADER', `the address of node ${leader} isn't known`)
-      return this.#node.connections
-        .to(address)
-        .unary(clusterMethods.transferLeadership, request, {
-          deadlineMs,
-          signal: call.signal,
-          metadata: { [FORWARDED]: '1' },
-        })
+      return this.#node.connections.to(address).unary(clusterMethods.transferLeadership, request, {
+        deadlineMs,
+        signal: call.signal,
+        metadata: { [FORWARDED]: '1' },
+      })
     }
     if (place.replicas.length === 1) {
       throw new FlotillaError('INVALID_ARGUMENT', `${name} has one replica, so nobody else can lead it`)

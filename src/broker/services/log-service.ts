@@ -39,6 +39,7 @@ export class LogService {
   readonly #router: AppendRouter
   readonly #clock: Clock
   readonly #tuning: Tuning
+  readonly #appendStreams = new Set<AppendStreamSession>()
 
   constructor(node: Node, calls: MetadataCalls, router: AppendRouter, clock: Clock, tuning: Tuning) {
     this.#node = node
@@ -52,7 +53,7 @@ export class LogService {
     return [
       answering(logMethods.append, (request, call) => this.#append(request, call)),
       duplexHandler(logMethods.appendStream, (sink, flow, call) => {
-        return new AppendStreamSession({
+        const session = new AppendStreamSession({
           router: this.#router,
           clock: this.#clock,
           sink,
@@ -60,13 +61,22 @@ export class LogService {
           maxInflightBytes: this.#tuning.maxInflightBytesPerConnection,
           appendTimeoutMs: this.#tuning.appendTimeoutMs,
           forwarded: call.metadata.has(FORWARDED),
+          onClosed: (closed) => this.#appendStreams.delete(closed),
         })
+        this.#appendStreams.add(session)
+        return session
       }),
       serverStreamHandler(logMethods.read, (request, sink, call) => {
         this.#read(request, sink, call).catch((error: unknown) => sink.fail(asRpcError(error)))
       }),
       answering(logMethods.listOffsets, (request, call) => this.#listOffsets(request, call)),
     ]
+  }
+
+  /** Lets each AppendStream end with what it has answered; reads end with their replicas. */
+  close(): void {
+    for (const session of this.#appendStreams) session.stop()
+    this.#appendStreams.clear()
   }
 
   #append(request: AppendRequest, call: CallContext): Promise<AppendResponse> {
@@ -172,13 +182,11 @@ export class LogService {
     const hosted = this.#replicaFor(located, linearizable)
     if (hosted === undefined) {
       const address = await this.#targetOf(located, call, linearizable)
-      return this.#node.connections
-        .to(address)
-        .unary(logMethods.listOffsets, request, {
-          deadlineMs,
-          signal: call.signal,
-          metadata: { [FORWARDED]: '1' },
-        })
+      return this.#node.connections.to(address).unary(logMethods.listOffsets, request, {
+        deadlineMs,
+        signal: call.signal,
+        metadata: { [FORWARDED]: '1' },
+      })
     }
     if (linearizable) await confirmLeadership(hosted, deadlineMs)
     const time = request.time ?? undefined
