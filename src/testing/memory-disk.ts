@@ -148,8 +148,8 @@ class MemoryFiles implements Files {
   async removeDirectory(path: string): Promise<void> {
     const directory = withoutSlash(path)
     const inside = (other: string): boolean => other === directory || other.startsWith(`${directory}/`)
-    for (const other of [...this.#files.keys()]) if (inside(other)) this.#files.delete(other)
-    for (const other of [...this.#directories]) if (inside(other)) this.#directories.delete(other)
+    for (const other of this.#files.keys()) if (inside(other)) this.#files.delete(other)
+    for (const other of this.#directories) if (inside(other)) this.#directories.delete(other)
   }
 
   async syncDirectory(path: string): Promise<void> {
