@@ -29,6 +29,7 @@ export type Stroke =
   | 'stall-disk'
   | 'fail-disk'
   | 'pause'
+  | 'freeze-leader'
   | 'compact'
   | 'transfer'
   | 'campaign'
@@ -45,6 +46,7 @@ const STROKES: readonly Stroke[] = [
   'stall-disk',
   'fail-disk',
   'pause',
+  'freeze-leader',
   'compact',
   'transfer',
   'campaign',

@@ -1,4 +1,5 @@
 import {
+  asLogIndex,
   AssertionError,
   type Bootstrap,
   type Configuration,
@@ -6,13 +7,13 @@ import {
   type Draft,
   type Entry,
   type Input,
-  type LogIndex,
   type NodeId,
   type Output,
   type Persist,
   type ProposeResult,
   type RaftConfig,
   type RaftCore,
+  type Role,
   type Snapshot,
 } from '../../src/raft/index.ts'
 import type { Checkers } from './checkers.ts'
@@ -54,6 +55,7 @@ export class SimulatedNode {
   #core: RaftCore | undefined
   /** Events of an earlier life are void. */
   #life = 0
+  #role: Role = 'follower'
   #foldedTo = 0
   #handedOut = 0
   #state: Digest
@@ -84,12 +86,13 @@ export class SimulatedNode {
   }
 
   leads(): boolean {
-    return this.#core?.status().role === 'leader'
+    return this.#core !== undefined && this.#role === 'leader'
   }
 
   start(): void {
     const { createCore, configuration, nodeRandom, schedule } = this.#world
     this.#life += 1
+    this.#role = 'follower'
     const bootstrap = this.disk.bootstrap(configuration, nodeRandom.below(8))
     this.#foldedTo = this.disk.applied
     this.#handedOut = this.disk.applied
@@ -148,18 +151,24 @@ export class SimulatedNode {
   }
 
   step(input: Input): void {
-    const { schedule } = this.#world
     if (this.#core === undefined) return
     if (this.#isPaused()) {
-      const life = this.#life
-      schedule.after(this.#pausedUntilMs - schedule.nowMs + 1, () => {
-        if (this.#life === life) this.step(input)
-      })
+      // What is sent to a stopped process gets lost sooner or later; what its own disk answers waits for it.
+      if (input.type === 'message') this.#world.counts.messageLost += 1
+      else this.#afterPause(input)
       return
     }
     this.#guard(() => {
       this.#core?.step(input)
       this.#drain()
+    })
+  }
+
+  #afterPause(input: Input): void {
+    const { schedule } = this.#world
+    const life = this.#life
+    schedule.after(this.#pausedUntilMs - schedule.nowMs, () => {
+      if (this.#life === life) this.step(input)
     })
   }
 
@@ -179,6 +188,7 @@ export class SimulatedNode {
   }
 
   read(): void {
+    if (this.#isPaused()) return
     const context = this.#nextRead
     this.#nextRead += 1
     this.#reads.set(context, this.#world.checkers.committedIndex)
@@ -189,7 +199,7 @@ export class SimulatedNode {
     const core = this.#core
     if (core === undefined) return
     for (let output = core.take(); output !== undefined; output = core.take()) this.#act(core, output)
-    this.#world.checkers.leaderLog(this.id, core)
+    if (this.#role === 'leader') this.#world.checkers.leaderLog(this.id, core)
     this.#world.trace(core.digest())
   }
 
@@ -197,6 +207,7 @@ export class SimulatedNode {
     const { checkers, network, counts, schedule } = this.#world
     if (output.leadership !== undefined) {
       checkers.leadership(this.id, output.leadership, core, this.disk)
+      this.#role = output.leadership.role
       this.#proposed.clear()
       if (output.leadership.role === 'leader') counts.leaderChange += 1
     }
@@ -283,12 +294,8 @@ export class SimulatedNode {
 
   #write(persist: Persist): void {
     for (const entry of persist.entries) this.#world.checkers.entryWritten(this.id, entry)
-    this.disk.enqueue({ persist, applied: this.#durablyFoldable() })
+    this.disk.enqueue({ persist, applied: asLogIndex(this.#foldedTo) })
     this.#startDisk()
-  }
-
-  #durablyFoldable(): LogIndex {
-    return this.#core!.status().applied
   }
 
   /** Drops the log below a place that is folded. */

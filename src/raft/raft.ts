@@ -328,15 +328,17 @@ export class Raft implements RaftCore {
 
   status(): Status {
     const { core } = this
-    const { id, log, commit, applied, configuration, config, ticks } = core
+    const { config, ticks, log } = core
     return {
-      ...this.leadership(),
-      id,
+      id: core.id,
+      role: core.role,
+      term: core.term,
+      leader: core.leader,
       last: log.last,
-      commit,
-      applied,
+      commit: core.commit,
+      applied: core.applied,
       lowEnd: log.lowEnd,
-      configuration,
+      configuration: core.configuration,
       followers: core.followers.map((progress) => progress.status(ticks, config.electionTicks)),
       ownTermCommitted: core.ownTermCommitted(),
     }

@@ -1,0 +1,50 @@
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect } from 'vitest'
+import { noFaults, type FaultCounts } from '../../sim/core/faults.ts'
+import { main } from '../../sim/core/main.ts'
+import { runCoreSimulation } from '../../sim/core/simulation.ts'
+
+describe('the simulation of cores', () => {
+  test('refuses arguments that it does not know, and says which', () => {
+    const lines: string[] = []
+    expect(main(['--speed', '9'], (line) => lines.push(line))).toBe(2)
+    expect(main(['--seeds', 'many'], (line) => lines.push(line))).toBe(2)
+    expect(lines[0]).toContain('--speed')
+    expect(lines[1]).toContain('many')
+  })
+
+  test('is the same for the same seed, and another for another', () => {
+    const first = runCoreSimulation(7)
+    expect(runCoreSimulation(7)).toEqual(first)
+    expect(runCoreSimulation(8).digest).not.toBe(first.digest)
+  })
+
+  test('strikes with every fault that it counts', () => {
+    const totals = noFaults()
+    for (let seed = 1; seed <= 150; seed += 1) {
+      const { counts } = runCoreSimulation(seed)
+      for (const name of Object.keys(totals) as (keyof FaultCounts)[]) totals[name] += counts[name]
+    }
+    const unused = Object.entries(totals).filter(([, count]) => count === 0)
+    expect(unused).toEqual([])
+  })
+
+  test('prints a summary, and nothing broken', () => {
+    const lines: string[] = []
+    expect(main(['--seeds', '20', '--first-seed', '500'], (line) => lines.push(line))).toBe(0)
+    expect(lines[0]).toBe('20 seeds from 500: 0 broke a law')
+  })
+})
+
+/** What a reader needs to see it again. */
+const replay = (seed: number, nodes: number): string =>
+  `runCoreSimulation(${seed}, { nodes: ${nodes} }); or sim/core main: --seeds 1 --first-seed ${seed}`
+
+describe('whatever the faults, and when they are over', () => {
+  test.prop([fc.integer({ min: 1, max: 0xffff_ffff }), fc.constantFrom(1, 2, 3, 3, 3, 4, 5)], {
+    numRuns: 600,
+  })('all laws of figure 3 hold, nothing acknowledged is lost, and the group goes on', (seed, nodes) => {
+    const { violations } = runCoreSimulation(seed, { nodes })
+    expect(violations, replay(seed, nodes)).toEqual([])
+  })
+})
