@@ -55,9 +55,10 @@ export async function openLogStorage(
   checkLimits(limits)
   const { files } = env.disk
   await checkFolder(files, directory)
-  await files.makeDirectory(directory)
+  const storeDirectory = `${directory}/${storeName}`
   const segmentsDirectory = `${directory}/${segmentsName}`
-  const store = await env.disk.openStore(`${directory}/${storeName}`)
+  await files.makeDirectory(storeDirectory)
+  const store = await env.disk.openStore(storeDirectory)
   const segments = new SegmentFiles(files, segmentsDirectory)
   try {
     await claimFolder(store, directory, identity)
