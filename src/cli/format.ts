@@ -31,7 +31,7 @@ export function formatBytes(bytes: number): string {
     unit++
   }
   if (unit === 0) return bytes === 1 ? '1 byte' : `${formatCount(bytes)} bytes`
-  return `${amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${byteUnits[unit]}`
+  return `${amount < 10 ? amount.toFixed(1) : formatCount(amount)} ${byteUnits[unit]}`
 }
 
 /** Below a second in ms, then in s with one decimal, from a minute on in minutes and seconds. */
