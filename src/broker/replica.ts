@@ -160,6 +160,10 @@ export class Replica {
    * when it was asked (ReadIndex, thesis §6.4); with an error where it can't.
    */
   readIndex(read: PendingRead): void {
+    if (this.#stopped) {
+      read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica has stopped'))
+      return
+    }
     const context = this.#nextReadContext++
     this.#reads.set(context, read)
     this.step({ type: 'read', context })

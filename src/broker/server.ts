@@ -9,6 +9,7 @@ import { AppendRouter } from './routing/append-router.ts'
 import { MetadataCalls } from './routing/metadata-calls.ts'
 import { ClusterService } from './services/cluster-service.ts'
 import { LogService } from './services/log-service.ts'
+import { OpenStreams } from './services/open-streams.ts'
 import { TopicService } from './services/topic-service.ts'
 import { tuningOf, type Tuning } from './tuning.ts'
 
@@ -95,9 +96,10 @@ interface Services {
 function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node): Services {
   const calls = new MetadataCalls(node, env.clock)
   const router = new AppendRouter(node, calls, env.clock, tuning.records)
-  const log = new LogService(node, calls, router, env.clock, tuning)
+  const streams = new OpenStreams(tuning.maxOpenStreams)
+  const log = new LogService(node, calls, router, streams, env.clock, tuning)
   const topics = new TopicService(node, calls, env.clock, env.random)
-  const cluster = new ClusterService(node, calls, env.clock, config.clusterName)
+  const cluster = new ClusterService(node, calls, streams, env.clock, config.clusterName)
   return {
     handlers: [...log.handlers(), ...topics.handlers(), ...cluster.handlers()],
     endStreams: () => {

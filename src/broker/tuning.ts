@@ -18,6 +18,7 @@ export interface Tuning {
   readonly dataReplica: ReplicaLimits
   readonly metadataReplica: ReplicaLimits
   readonly maxInflightBytesPerConnection: number
+  readonly maxOpenStreams: number
   readonly shutdownMs: number
   /** The longest that a node keeps an append waiting for its outcome. */
   readonly appendTimeoutMs: number
@@ -69,6 +70,7 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
       maxUnsyncedEntries: 8,
     },
     maxInflightBytesPerConnection: limits.maxInflightBytesPerConnection ?? 16 * MIB,
+    maxOpenStreams: limits.maxOpenStreams ?? 4096,
     shutdownMs: limits.shutdownMs ?? 5000,
     appendTimeoutMs: limits.appendTimeoutMs ?? 30_000,
   }

@@ -23,6 +23,7 @@ export class ReadSession {
   readonly #clock: Clock
   readonly #request: ReadRequest
   readonly #sink: Sink<ReadResponse>
+  readonly #onClosed: () => void
   readonly #maxBytes: number
   #nextOffset = 0
   #nextIndex: LogIndex = asLogIndex(0)
@@ -40,7 +41,9 @@ export class ReadSession {
     clock: Clock,
     request: ReadRequest,
     sink: Sink<ReadResponse>,
+    onClosed: () => void,
   ) {
+    this.#onClosed = onClosed
     this.#partition = partition
     this.#storage = storage
     this.#clock = clock
@@ -76,6 +79,7 @@ export class ReadSession {
     this.#closed = true
     this.#cancelHeartbeat?.()
     for (const cleanup of this.#cleanups) cleanup()
+    this.#onClosed()
   }
 
   // -- finding the start ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import {
   serverStreamHandler,
   type CallContext,
+  type Cancel,
   type Clock,
   type Handler,
   type Sink,
@@ -21,7 +22,8 @@ import { METADATA_GROUP, type Node } from '../node.ts'
 import { describeReplicasMethod, registerNodeMethod } from '../peers/peer-methods.ts'
 import { FORWARDED } from '../routing/connections.ts'
 import type { MetadataCalls } from '../routing/metadata-calls.ts'
-import { answering } from './answering.ts'
+import { answering, asRpcError } from './answering.ts'
+import type { OpenStreams } from './open-streams.ts'
 import { describeReplicas, withLag } from './replica-status.ts'
 
 /** A node that doesn't answer by then is left out of a description. */
@@ -33,9 +35,11 @@ export class ClusterService {
   readonly #calls: MetadataCalls
   readonly #clock: Clock
   readonly #clusterName: string
+  readonly #streams: OpenStreams
   readonly #watchers = new Set<Sink<WatchLayoutResponse>>()
 
-  constructor(node: Node, calls: MetadataCalls, clock: Clock, clusterName: string) {
+  constructor(node: Node, calls: MetadataCalls, streams: OpenStreams, clock: Clock, clusterName: string) {
+    this.#streams = streams
     this.#node = node
     this.#calls = calls
     this.#clock = clock
@@ -65,11 +69,19 @@ export class ClusterService {
   }
 
   #watch(sink: Sink<WatchLayoutResponse>, call: CallContext): void {
+    let leave: Cancel
+    try {
+      leave = this.#streams.enter()
+    } catch (error) {
+      sink.fail(asRpcError(error))
+      return
+    }
     this.#watchers.add(sink)
     // Changes are small and rare; a watcher that takes none of them loses its stream to the keepalive.
     const stop = this.#node.view.watch((change) => sink.send(change))
     call.signal.addEventListener('abort', () => {
       stop()
+      leave()
       this.#watchers.delete(sink)
     })
   }

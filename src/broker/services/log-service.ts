@@ -4,8 +4,11 @@ import {
   duplexHandler,
   serverStreamHandler,
   type CallContext,
+  type Cancel,
   type Clock,
+  type FlowControl,
   type Handler,
+  type Receiver,
   type Sink,
 } from '../../env/index.ts'
 import { asGroupId, type GroupId } from '../../log/types.ts'
@@ -13,6 +16,8 @@ import { FlotillaError, logMethods, millisecondsOf } from '../../wire/index.ts'
 import type {
   AppendRequest,
   AppendResponse,
+  AppendStreamRequest,
+  AppendStreamResponse,
   ListOffsetsRequest,
   ListOffsetsResponse,
   ReadRequest,
@@ -28,6 +33,7 @@ import type { MetadataCalls } from '../routing/metadata-calls.ts'
 import type { Tuning } from '../tuning.ts'
 import { answering, asRpcError } from './answering.ts'
 import { AppendStreamSession } from './append-stream.ts'
+import type { OpenStreams } from './open-streams.ts'
 
 /** A unary call is answered a little before its deadline: an answer that says "unknown" beats none. */
 const ANSWER_EARLY_MS = 100
@@ -39,9 +45,18 @@ export class LogService {
   readonly #router: AppendRouter
   readonly #clock: Clock
   readonly #tuning: Tuning
+  readonly #streams: OpenStreams
   readonly #appendStreams = new Set<AppendStreamSession>()
 
-  constructor(node: Node, calls: MetadataCalls, router: AppendRouter, clock: Clock, tuning: Tuning) {
+  constructor(
+    node: Node,
+    calls: MetadataCalls,
+    router: AppendRouter,
+    streams: OpenStreams,
+    clock: Clock,
+    tuning: Tuning,
+  ) {
+    this.#streams = streams
     this.#node = node
     this.#calls = calls
     this.#router = router
@@ -52,20 +67,7 @@ export class LogService {
   handlers(): Handler[] {
     return [
       answering(logMethods.append, (request, call) => this.#append(request, call)),
-      duplexHandler(logMethods.appendStream, (sink, flow, call) => {
-        const session = new AppendStreamSession({
-          router: this.#router,
-          clock: this.#clock,
-          sink,
-          flow,
-          maxInflightBytes: this.#tuning.maxInflightBytesPerConnection,
-          appendTimeoutMs: this.#tuning.appendTimeoutMs,
-          forwarded: call.metadata.has(FORWARDED),
-          onClosed: (closed) => this.#appendStreams.delete(closed),
-        })
-        this.#appendStreams.add(session)
-        return session
-      }),
+      duplexHandler(logMethods.appendStream, (sink, flow, call) => this.#openAppendStream(sink, flow, call)),
       serverStreamHandler(logMethods.read, (request, sink, call) => {
         this.#read(request, sink, call).catch((error: unknown) => sink.fail(asRpcError(error)))
       }),
@@ -77,6 +79,35 @@ export class LogService {
   close(): void {
     for (const session of this.#appendStreams) session.stop()
     this.#appendStreams.clear()
+  }
+
+  #openAppendStream(
+    sink: Sink<AppendStreamResponse>,
+    flow: FlowControl,
+    call: CallContext,
+  ): Receiver<AppendStreamRequest> {
+    let leave: Cancel
+    try {
+      leave = this.#streams.enter()
+    } catch (error) {
+      sink.fail(asRpcError(error))
+      return { onMessage: () => undefined, onEnd: () => undefined, onClose: () => undefined }
+    }
+    const session = new AppendStreamSession({
+      router: this.#router,
+      clock: this.#clock,
+      sink,
+      flow,
+      maxInflightBytes: this.#tuning.maxInflightBytesPerConnection,
+      appendTimeoutMs: this.#tuning.appendTimeoutMs,
+      forwarded: call.metadata.has(FORWARDED),
+      onClosed: (closed) => {
+        leave()
+        this.#appendStreams.delete(closed)
+      },
+    })
+    this.#appendStreams.add(session)
+    return session
   }
 
   #append(request: AppendRequest, call: CallContext): Promise<AppendResponse> {
@@ -93,17 +124,33 @@ export class LogService {
 
   async #read(request: ReadRequest, sink: Sink<ReadResponse>, call: CallContext): Promise<void> {
     checkRead(request)
+    const leave = this.#streams.enter()
+    call.signal.addEventListener('abort', leave)
+    try {
+      await this.#startRead(request, sink, call, leave)
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  async #startRead(
+    request: ReadRequest,
+    sink: Sink<ReadResponse>,
+    call: CallContext,
+    leave: Cancel,
+  ): Promise<void> {
     const deadlineMs = this.#calls.deadlineOf(call)
     await this.#calls.ensureTopic(request.topic, deadlineMs)
     const located = this.#node.view.partition(request.topic, request.partition)
     const linearizable = request.consistency === 'linearizable'
     const hosted = this.#replicaFor(located, linearizable)
     if (hosted === undefined) {
-      await this.#proxyRead(located, request, sink, call, linearizable)
+      await this.#proxyRead(located, request, sink, call, linearizable, leave)
       return
     }
     if (linearizable) await confirmLeadership(hosted, deadlineMs)
-    const session = new ReadSession(hosted, this.#node.storage, this.#clock, request, sink)
+    const session = new ReadSession(hosted, this.#node.storage, this.#clock, request, sink, leave)
     call.signal.addEventListener('abort', () => session.close())
     if (call.signal.aborted) session.close()
     await session.start()
@@ -152,6 +199,7 @@ export class LogService {
     sink: Sink<ReadResponse>,
     call: CallContext,
     needsLeader: boolean,
+    leave: Cancel,
   ): Promise<void> {
     const address = await this.#targetOf(located, call, needsLeader)
     const stream = this.#node.connections.to(address).serverStream(
@@ -163,6 +211,7 @@ export class LogService {
         },
         onEnd: () => undefined,
         onClose: (error) => {
+          leave()
           if (error === undefined) sink.end()
           else sink.fail(error)
         },

@@ -1,0 +1,168 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { expectKept, readAll, type Acknowledged } from '../support/ledger.ts'
+import { until } from '../support/until.ts'
+
+/** Sends keyed records, each value a count of its key, until stopped; remembers what was acknowledged. */
+class Traffic {
+  readonly acknowledged: Acknowledged[] = []
+  readonly failures: unknown[] = []
+  readonly #client: Client
+  readonly #topic: string
+  readonly #counts = new Map<string, number>()
+  readonly #acknowledgedAtMs: number[] = []
+  #running: Promise<void> | undefined
+  #stopped = false
+
+  constructor(client: Client, topic: string) {
+    this.#client = client
+    this.#topic = topic
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  /** The longest time between two acknowledgements. */
+  get longestGapMs(): number {
+    return Math.max(
+      0,
+      ...this.#acknowledgedAtMs.map((at, place) => at - (this.#acknowledgedAtMs[place - 1] ?? at)),
+    )
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    await using producer = this.#client.producer()
+    for (let turn = 0; !this.#stopped; turn++) {
+      const key = `key ${turn % 17}`
+      const count = this.#counts.get(key) ?? 0
+      this.#counts.set(key, count + 1)
+      const value = String(count)
+      const { room, acknowledged } = producer.enqueue({ topic: this.#topic, key, value })
+      acknowledged.then(
+        ({ partition, offset }) => {
+          this.acknowledged.push({ partition, offset, key, value })
+          this.#acknowledgedAtMs.push(performance.now())
+        },
+        (error: unknown) => this.failures.push(error),
+      )
+      await room
+      if (turn % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  }
+}
+
+describe('a three-node cluster keeps what it acknowledged', () => {
+  let cluster: TestCluster | undefined
+  afterEach(async () => {
+    await cluster?.close()
+    cluster = undefined
+  })
+
+  async function caughtUp(client: Client, topic: string, nodeIds: readonly string[]): Promise<void> {
+    await until('every replica has caught up', async () => {
+      const { replicas } = await client.cluster.describe()
+      const ours = replicas.filter((replica) => replica.topic === topic)
+      const states = new Map<number, Set<string>>()
+      for (const { groupId, highWatermark, commitDigest } of ours) {
+        states.set(groupId, (states.get(groupId) ?? new Set()).add(`${highWatermark} ${commitDigest}`))
+      }
+      const complete = ours.length === states.size * nodeIds.length
+      return states.size > 0 && complete && [...states.values()].every((state) => state.size === 1)
+    })
+  }
+
+  test('when each node in turn is stopped abruptly and started again under load', async () => {
+    cluster = await startTestCluster()
+    const client = await cluster.connect()
+    await client.topics.create('events', { partitions: 3 })
+    const traffic = new Traffic(client, 'events')
+    traffic.start()
+    for (const nodeId of cluster.nodeIds) {
+      const before = traffic.acknowledged.length
+      await until('records flow', () => traffic.acknowledged.length > before + 200)
+      await cluster.stopNode(nodeId, { handOver: false })
+      const without = traffic.acknowledged.length
+      await until(`records flow without ${nodeId}`, () => traffic.acknowledged.length > without + 200)
+      await cluster.startNode(nodeId)
+      await cluster.ready()
+      await caughtUpWithin(client, nodeId)
+    }
+    await traffic.stop()
+    expect(traffic.failures).toEqual([])
+    await caughtUp(client, 'events', cluster.nodeIds)
+    expectKept(traffic.acknowledged, await readAll(client, 'events'))
+    for (const nodeId of cluster.nodeIds)
+      expectKept(traffic.acknowledged, await readAll(client, 'events', nodeId))
+  })
+
+  /** The node that came back holds a replica of every partition again that isn't far behind. */
+  async function caughtUpWithin(client: Client, nodeId: string): Promise<void> {
+    await until(`${nodeId} is back`, async () => {
+      const { replicas } = await client.cluster.describe()
+      const own = replicas.filter((replica) => replica.nodeId === nodeId && replica.topic === 'events')
+      return own.length === 3 && own.every((replica) => replica.lagEntries < 50)
+    })
+  }
+
+  test('through a rolling restart, without a partition pausing for long', async () => {
+    cluster = await startTestCluster()
+    const client = await cluster.connect()
+    await client.topics.create('events', { partitions: 3 })
+    const traffic = new Traffic(client, 'events')
+    traffic.start()
+    for (const nodeId of cluster.nodeIds) {
+      const before = traffic.acknowledged.length
+      await until('records flow', () => traffic.acknowledged.length > before + 200)
+      await cluster.stopNode(nodeId)
+      await cluster.startNode(nodeId)
+      await cluster.ready()
+      await caughtUpWithin(client, nodeId)
+    }
+    await traffic.stop()
+    expect(traffic.failures).toEqual([])
+    expectKept(traffic.acknowledged, await readAll(client, 'events'))
+  })
+
+  test('when all nodes stop at once and start again', async () => {
+    cluster = await startTestCluster()
+    const client = await cluster.connect()
+    await client.topics.create('events', { partitions: 3 })
+    const traffic = new Traffic(client, 'events')
+    traffic.start()
+    await until('records flow', () => traffic.acknowledged.length > 500)
+    const running = cluster
+    await Promise.all(running.nodeIds.map((nodeId) => running.stopNode(nodeId, { handOver: false })))
+    await Promise.all(running.nodeIds.map((nodeId) => running.startNode(nodeId)))
+    await running.ready()
+    const before = traffic.acknowledged.length
+    await until('records flow again', () => traffic.acknowledged.length > before + 200)
+    await traffic.stop()
+    expect(traffic.failures).toEqual([])
+    expectKept(traffic.acknowledged, await readAll(client, 'events'))
+  })
+
+  test('and hands leadership to the node that an operator names', async () => {
+    cluster = await startTestCluster()
+    const client = await cluster.connect()
+    const topic = await client.topics.create('events', { partitions: 1 })
+    const traffic = new Traffic(client, 'events')
+    traffic.start()
+    await until('records flow', () => traffic.acknowledged.length > 100)
+    const [partition] = topic.partitions
+    const target = cluster.nodeIds.find((nodeId) => nodeId !== partition?.leaderNodeId) ?? ''
+    const moved = await client.cluster.transferLeadership('events', 0, { to: target })
+    expect(moved.leaderNodeId).toBe(target)
+    const before = traffic.acknowledged.length
+    await until('records flow', () => traffic.acknowledged.length > before + 100)
+    await traffic.stop()
+    expect(traffic.failures).toEqual([])
+    expectKept(traffic.acknowledged, await readAll(client, 'events'))
+  })
+})
