@@ -232,7 +232,7 @@ class Serving {
   /** A handler throws RpcError; anything else is a fault of ours, which the log has to show. */
   #rpcErrorOf(error: unknown): RpcError {
     if (error instanceof RpcError) return error
-    this.#logger.error({ error, path: this.#path }, 'a handler failed unexpectedly')
+    this.#logger.error({ err: error, path: this.#path }, 'a handler failed unexpectedly')
     return new RpcError(
       StatusCode.internal,
       `${this.#path} failed unexpectedly; the log of the node tells more`,

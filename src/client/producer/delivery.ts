@@ -1,0 +1,197 @@
+import { crc32 } from 'node:zlib'
+import type { Cancel, Env } from '../../env/index.ts'
+import type { FlotillaError } from '../../wire/index.ts'
+import type { Connections } from '../connections.ts'
+import { candidatesOf } from '../layout.ts'
+import type { LayoutWatch } from '../layout-watch.ts'
+import { AppendLink } from './append-link.ts'
+import { type Batch, PartitionSender, type SenderOptions, type Settlement } from './partition-sender.ts'
+import type { PendingRecord } from './pending-record.ts'
+
+interface Lane {
+  readonly topic: string
+  readonly partition: number
+  readonly sender: PartitionSender<PendingRecord>
+  cancelTimer: Cancel | undefined
+}
+
+export interface DeliveryEvents {
+  /** No more can be sent by this producer. */
+  readonly onFatal: (error: FlotillaError) => void
+  readonly onBatchSent: (topic: string, partition: number) => void
+}
+
+export type DeliveryOptions = Omit<SenderOptions, 'place'> & { readonly producerId: string }
+
+/**
+ * Moves batches: asks each partition's sender what to send, hands it to the stream of the node to try, and brings
+ * back the answers. Records added in one turn leave together.
+ */
+export class Delivery {
+  readonly #env: Pick<Env, 'clock'>
+  readonly #connections: Connections
+  readonly #watch: LayoutWatch
+  readonly #options: DeliveryOptions
+  readonly #events: DeliveryEvents
+  readonly #lanes = new Map<string, Lane>()
+  readonly #links = new Map<string, AppendLink>()
+  /** Lanes to look at in the next turn. */
+  readonly #due = new Set<Lane>()
+  /** Lanes that found the stream to their node full. */
+  readonly #held = new Set<Lane>()
+  #turnIsSet = false
+  #stopped = false
+
+  constructor(
+    env: Pick<Env, 'clock'>,
+    connections: Connections,
+    watch: LayoutWatch,
+    options: DeliveryOptions,
+    events: DeliveryEvents,
+  ) {
+    this.#env = env
+    this.#connections = connections
+    this.#watch = watch
+    this.#options = options
+    this.#events = events
+  }
+
+  /** True: that closed a batch. */
+  add(record: PendingRecord, partition: number): boolean {
+    const lane = this.#laneOf(record.topic, partition)
+    const { wire, size } = record.prepared
+    this.#dueNextTurn(lane)
+    return lane.sender.add(wire, size, record, this.#env.clock.nowMs(), record.deadlineMs)
+  }
+
+  flush(): void {
+    for (const lane of this.#lanes.values()) {
+      if (lane.sender.isIdle) continue
+      lane.sender.flush()
+      this.#dueNextTurn(lane)
+    }
+  }
+
+  /** Fails all that is under way, and closes the streams. */
+  stop(error: FlotillaError): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    for (const lane of this.#lanes.values()) {
+      lane.cancelTimer?.()
+      this.#settle(lane, lane.sender.stop(error))
+    }
+    for (const link of this.#links.values()) link.close()
+  }
+
+  #laneOf(topic: string, partition: number): Lane {
+    const name = `${topic}/${partition}`
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      const place = `partition ${partition} of topic ${topic}`
+      const sender = new PartitionSender<PendingRecord>({ ...this.#options, place })
+      lane = { topic, partition, sender, cancelTimer: undefined }
+      this.#lanes.set(name, lane)
+    }
+    return lane
+  }
+
+  #dueNextTurn(lane: Lane): void {
+    this.#due.add(lane)
+    if (this.#turnIsSet) return
+    this.#turnIsSet = true
+    this.#env.clock.defer(() => this.#turn())
+  }
+
+  #turn(): void {
+    this.#turnIsSet = false
+    if (this.#stopped) return
+    const lanes = [...this.#due]
+    this.#due.clear()
+    const links = new Set<AppendLink>()
+    for (const lane of lanes) this.#pump(lane, links)
+    for (const link of links) link.flush()
+    for (const lane of lanes) this.#setTimer(lane)
+  }
+
+  #pump(lane: Lane, links: Set<AppendLink>): void {
+    const { sender } = lane
+    const nowMs = this.#env.clock.nowMs()
+    this.#settle(lane, sender.expire(nowMs))
+    const link = this.#linkFor(lane)
+    for (;;) {
+      if (!link.hasRoom) {
+        this.#held.add(lane)
+        return
+      }
+      const batch = sender.nextToSend(nowMs)
+      if (batch === undefined) return
+      links.add(link)
+      this.#events.onBatchSent(lane.topic, lane.partition)
+      this.#send(link, lane, batch)
+    }
+  }
+
+  #send(link: AppendLink, lane: Lane, batch: Batch<PendingRecord>): void {
+    const { topic, partition, sender } = lane
+    const { sequence, epoch, records } = batch
+    const append = {
+      topic,
+      partition,
+      routingKey: undefined,
+      records,
+      producer: { producerId: this.#options.producerId, epoch, sequence },
+      recordsCrc32: crc32(records),
+    }
+    link.append(append, (outcome) => {
+      if (this.#stopped) return
+      if ('error' in outcome && outcome.error.leader !== undefined) {
+        this.#watch.learnLeader(topic, partition, outcome.error.leader)
+      }
+      this.#settle(lane, sender.answered(batch, outcome, this.#env.clock.nowMs()))
+      this.#dueNextTurn(lane)
+    })
+  }
+
+  #linkFor({ topic, partition, sender }: Lane): AppendLink {
+    const candidates = candidatesOf(this.#watch.layout, topic, partition)
+    const addresses = candidates.length > 0 ? candidates : this.#watch.addresses()
+    const address = addresses[sender.nodeAttempt % addresses.length]!
+    let link = this.#links.get(address)
+    if (link === undefined) {
+      link = new AppendLink(this.#connections, address, () => this.#goOn())
+      this.#links.set(address, link)
+    }
+    return link
+  }
+
+  /** A stream may have room again. */
+  #goOn(): void {
+    for (const lane of this.#held) this.#dueNextTurn(lane)
+    this.#held.clear()
+  }
+
+  #setTimer(lane: Lane): void {
+    lane.cancelTimer?.()
+    lane.cancelTimer = undefined
+    const wakeMs = lane.sender.wakeMs()
+    if (wakeMs === undefined || this.#stopped || this.#due.has(lane)) return
+    const delayMs = Math.max(0, wakeMs - this.#env.clock.nowMs())
+    lane.cancelTimer = this.#env.clock.setTimer(delayMs, () => this.#dueNextTurn(lane))
+  }
+
+  #settle(lane: Lane, settlements: readonly Settlement<PendingRecord>[]): void {
+    for (const { batch, outcome } of settlements) {
+      if ('error' in outcome) {
+        for (const record of batch.tickets) record.fail(outcome.error)
+        continue
+      }
+      const { baseOffset, appendTimeMs, partition } = outcome.appended
+      const appendTime = new Date(appendTimeMs)
+      batch.tickets.forEach((record, index) =>
+        record.acknowledge({ topic: lane.topic, partition, offset: baseOffset + index, appendTime }),
+      )
+    }
+    const { fatal } = lane.sender
+    if (fatal !== undefined && !this.#stopped) this.#events.onFatal(fatal)
+  }
+}
