@@ -28,12 +28,12 @@ async function commitAndKill(folder: string, lines: number): Promise<Map<GroupId
 }
 
 async function checkEntries(log: LogStorage, groupId: GroupId): Promise<void> {
-  const entries = await allEntries(log, groupId)
-  for (const [i, { index, payload }] of entries.entries()) {
-    expect(index).toBe(i + 1)
-    const bytes = Buffer.concat(payload)
-    expect(bytes.equals(Buffer.alloc((index * 97) % 1500, index % 251))).toBe(true)
-  }
+  const entries = await allEntries(log, groupId, 1, 1_000_000)
+  const wrong = entries.filter(({ index, payload }, i) => {
+    const expected = Buffer.alloc((index * 97) % 1500, index % 251)
+    return index !== i + 1 || !Buffer.concat(payload).equals(expected)
+  })
+  expect(wrong).toEqual([])
 }
 
 it(`a process that is killed ${rounds} times while it commits has every turn that it said was durable`, async () => {

@@ -98,11 +98,16 @@ export async function openLog(env: LogEnv, directory: string, limits = smallLimi
   return log
 }
 
-export async function allEntries(log: LogStorage, groupId: GroupId, from = 1): Promise<Entry[]> {
+export async function allEntries(
+  log: LogStorage,
+  groupId: GroupId,
+  from = 1,
+  maxBytes = 1000,
+): Promise<Entry[]> {
   const entries: Entry[] = []
   const { index: end } = log.lastMark(groupId)
   for (let next = from; next <= end; next = entries.at(-1)!.index + 1) {
-    entries.push(...(await log.readEntries(groupId, asLogIndex(next), end, 1000)))
+    entries.push(...(await log.readEntries(groupId, asLogIndex(next), end, maxBytes)))
   }
   return entries
 }
