@@ -91,7 +91,10 @@ export class ClusterLauncher implements AsyncDisposable {
     const ended = await Promise.race([process.ready, process.exited])
     if (ended !== undefined) {
       const words = lastWords(lines)
-      throw new CommandFailure(`${nodeId} ended before it was ready (${describeExit(ended)}): ${words}`)
+      throw new CommandFailure(
+        `${nodeId} ended before it was ready (${describeExit(ended)}): ${words}\n` +
+          '  Other ports: --port N. Another folder: --data DIR.',
+      )
     }
     running.ready = true
   }

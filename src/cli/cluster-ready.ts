@@ -28,7 +28,7 @@ export async function awaitCluster(
       lastError = error
     }
     if (context.nowMs() >= deadlineMs) {
-      const reason = lastError === undefined ? '' : `: ${describeError(lastError, 'the cluster')}`
+      const reason = lastError === undefined ? '' : `: ${describeError(lastError)}`
       throw new CommandFailure(`waited ${formatDuration(timeoutMs)} in vain until ${what}${reason}`, {
         cause: lastError,
       })

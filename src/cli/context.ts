@@ -55,6 +55,8 @@ export interface CliContext {
   wallMs(): number
   /** Resolves after `delayMs`, or at once when `signal` is aborted; never rejects. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>
+  /** Whether nothing listens at HOST:PORT: a connection is refused at once. */
+  refusesConnections(address: string): Promise<boolean>
   connect(options: ClientOptions): Promise<Client>
   createLogger(options: LoggerOptions): Logger
   startServer(config: ServerConfig, logger: Logger): Promise<RunningServer>

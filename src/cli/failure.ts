@@ -18,9 +18,8 @@ export function wrongUse(message: string): CommandFailure {
 }
 
 /** What a person sees of an error: what happened, then the way out. */
-export function describeError(error: unknown, bootstrap: string): string {
+export function describeError(error: unknown): string {
   if (error instanceof CommandFailure) return error.message
-  if (isRefusedConnection(error)) return noNodeAnswers(bootstrap)
   if (error instanceof FlotillaError) {
     const { wayOut } = ERROR_REASONS[error.reason]
     const range = error.offsetRange
@@ -50,10 +49,6 @@ export function noNodeAnswers(bootstrap: string): string {
     `no node answers at ${where}: the connection was refused\n` +
     '  Start a cluster with "flotilla dev" (or a node with "flotilla server"), or name a node that runs with --bootstrap HOST:PORT.'
   )
-}
-
-function isRefusedConnection(error: unknown): boolean {
-  return causes(error).some((link) => link instanceof Error && link.message.includes('ECONNREFUSED'))
 }
 
 function causes(error: unknown): unknown[] {

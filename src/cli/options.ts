@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { Client, ClientOptions } from '../client/types.ts'
 import type { CliContext } from './context.ts'
+import { CommandFailure, noNodeAnswers } from './failure.ts'
 import { parseDuration } from './times.ts'
 
 export const defaultBootstrap = '127.0.0.1:7101'
@@ -61,8 +62,10 @@ export async function withClient<T>(
   flags: ClientFlags,
   run: (client: Client) => Promise<T>,
 ): Promise<T> {
+  const bootstrap = bootstrapOf(context, flags)
+  await awaitAnyListener(context, bootstrap)
   const options: ClientOptions = {
-    bootstrap: bootstrapOf(context, flags),
+    bootstrap,
     ...(flags.timeout !== undefined && { timeoutMs: flags.timeout }),
   }
   const client = await context.connect(options)
@@ -70,6 +73,25 @@ export async function withClient<T>(
     return await run(client)
   } finally {
     await client.close()
+  }
+}
+
+const listenerPatienceMs = 2000
+const listenerPollMs = 200
+
+/**
+ * A client retries for as long as its calls may take, which is right for a node that is being restarted, and leaves a
+ * person who has started none without a word for half a minute. So where all addresses refuse, this fails soon.
+ */
+async function awaitAnyListener(context: CliContext, bootstrap: string): Promise<void> {
+  const deadlineMs = context.nowMs() + listenerPatienceMs
+  for (;;) {
+    const refusals = await Promise.all(
+      bootstrap.split(',').map((address) => context.refusesConnections(address)),
+    )
+    if (!refusals.every(Boolean) || context.interrupted.aborted) return
+    if (context.nowMs() >= deadlineMs) throw new CommandFailure(noNodeAnswers(bootstrap))
+    await context.sleep(listenerPollMs, context.interrupted)
   }
 }
 

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { nodeLogger } from '../env/node/logger.ts'
 import { findLauncher, runProgram, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'
@@ -25,6 +26,7 @@ export function processContext(): CliContext {
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
     sleep,
+    refusesConnections,
     connect: async (options) => (await import('../client/index.ts')).connect(options),
     createLogger: nodeLogger,
     startServer: async (config, logger) => {
@@ -55,6 +57,24 @@ function listenToSignals(interruption: AbortController): void {
     if (nowMs - firstMs > samePressMs) process.exit(1)
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+}
+
+const probeMs = 1000
+
+function refusesConnections(address: string): Promise<boolean> {
+  const separator = address.lastIndexOf(':')
+  const host = address.slice(0, separator).replace(/^\[|\]$/g, '')
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(address.slice(separator + 1)), timeout: probeMs })
+    const end = (refused: boolean): void => {
+      socket.destroy()
+      resolve(refused)
+    }
+    socket.once('connect', () => end(false))
+    // Silence, an unknown name, a network that is away: the client's own errors tell more about those.
+    socket.once('timeout', () => end(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED'))
+  })
 }
 
 function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -11,7 +11,6 @@ import { registerServer } from './commands/server.ts'
 import { registerTopic } from './commands/topic.ts'
 import type { CliContext } from './context.ts'
 import { CommandFailure, describeAtLength, describeError, exitCodes } from './failure.ts'
-import { bootstrapOf } from './options.ts'
 
 /** The program with all its commands; nothing runs before it is given arguments. */
 export function buildProgram(context: CliContext): Command {
@@ -41,7 +40,7 @@ export function buildProgram(context: CliContext): Command {
 /** Runs a command line (without node and script) to its end and returns its exit code. */
 export async function runCli(context: CliContext, args: readonly string[]): Promise<number> {
   const program = buildProgram(context)
-  let flags: { readonly verbose?: boolean; readonly bootstrap?: string } = {}
+  let flags: { readonly verbose?: boolean } = {}
   program.hook('preAction', (_program, command) => {
     flags = command.opts()
   })
@@ -57,7 +56,7 @@ export async function runCli(context: CliContext, args: readonly string[]): Prom
       context.stderr.write('flotilla: interrupted\n')
       return exitCodes.failed
     }
-    const text = describeError(error, bootstrapOf(context, flags))
+    const text = describeError(error)
     context.stderr.write(`${text.startsWith('error: ') ? '' : 'flotilla: '}${text}\n`)
     if (flags.verbose === true) context.stderr.write(`${describeAtLength(error)}\n`)
     return error instanceof CommandFailure ? error.exitCode : exitCodes.failed

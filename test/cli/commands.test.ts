@@ -77,12 +77,26 @@ describe('what fails', () => {
     expect(context.stderr.text).toContain('caused by: Error: the cause')
   })
 
-  it('names the address that refused the connection, and how to start a node', async () => {
-    const cause = new Error('connect ECONNREFUSED 10.0.0.1:7101')
-    const context = fakeContext({ client: failingWith(new FlotillaError('NO_QUORUM', 'no', { cause })) })
+  it('names the address that refuses, and how to start a node, after two seconds', async () => {
+    const context = fakeContext({ refusesConnections: () => Promise.resolve(true) })
     expect(await runCli(context, ['topic', 'list', '--bootstrap', '10.0.0.1:7101'])).toBe(1)
     expect(context.stderr.text).toContain('no node answers at 10.0.0.1:7101')
     expect(context.stderr.text).toContain('flotilla dev')
+    expect(context.nowMs()).toBe(2000)
+  })
+
+  it('waits for a node that is about to listen, and needs one of several', async () => {
+    const cluster = new FakeCluster()
+    const asked: string[] = []
+    const context = fakeContext({
+      client: cluster.client(),
+      refusesConnections: async (address) => {
+        asked.push(address)
+        return address === 'a:1' || asked.length < 4
+      },
+    })
+    expect(await runCli(context, ['topic', 'list', '--bootstrap', 'a:1,b:2'])).toBe(0)
+    expect(asked).toEqual(['a:1', 'b:2', 'a:1', 'b:2'])
   })
 
   it('says the range where an offset is out of it', async () => {

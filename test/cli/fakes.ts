@@ -62,6 +62,7 @@ export function fakeContext(
     nowMs: () => clock.nowMs,
     wallMs: () => Date.UTC(2026, 0, 1) + clock.nowMs,
     sleep: (delayMs, signal) => clock.sleep(delayMs, signal),
+    refusesConnections: () => Promise.resolve(false),
     connect: () => (client === undefined ? notExpected('connect') : Promise.resolve(client)),
     createLogger: () => notExpected('a logger'),
     startServer: () => notExpected('a server'),

@@ -7,7 +7,6 @@ import { formatCount } from '../format.ts'
 import { stoppable } from '../input.ts'
 import { LineTooLongError, splitLines, type Line } from '../lines.ts'
 import {
-  bootstrapOf,
   clientCommand,
   maxPartitionNumber,
   nonEmpty,
@@ -84,7 +83,7 @@ async function produce(context: CliContext, topic: string, flags: ProduceFlags):
       await producer.close()
     }
   })
-  report(context, flags, tally, fault, context.nowMs() - startMs)
+  report(context, tally, fault, context.nowMs() - startMs)
 }
 
 type Fault =
@@ -210,13 +209,7 @@ export function recordFromLine(
   return { ok: false, fault: `has no separator ${shown}; --allow-missing-key takes such lines without a key` }
 }
 
-function report(
-  context: CliContext,
-  flags: ProduceFlags,
-  tally: ProduceTally,
-  fault: Fault | undefined,
-  elapsedMs: number,
-): void {
+function report(context: CliContext, tally: ProduceTally, fault: Fault | undefined, elapsedMs: number): void {
   const summary = tally.summary(elapsedMs)
   const failure = tally.firstFailure
   if (failure === undefined && fault === undefined) {
@@ -225,7 +218,7 @@ function report(
   }
   const sentences: string[] = []
   if (failure !== undefined) {
-    const reason = describeError(failure.error, bootstrapOf(context, flags))
+    const reason = describeError(failure.error)
     sentences.push(`line ${failure.line} failed: ${reason}`, ...tally.aftermath())
   }
   if (fault !== undefined) sentences.push(...describeFault(fault, failure === undefined))

@@ -10,7 +10,7 @@ import { takeLeaderDown, type Stage } from './failover.ts'
 import { AcknowledgementGaps } from './gaps.ts'
 import { isFlawless, Ledger, type AuditResult } from './ledger.ts'
 import type { Narration } from './narration.ts'
-import { describeFlaws, readAndAudit } from './readings.ts'
+import { describeFlaws, KeySample, readAndAudit } from './readings.ts'
 import { Traffic } from './traffic.ts'
 
 const partitionCount = 3
@@ -86,9 +86,9 @@ async function streamIn(stage: Stage, input: DemoInput): Promise<void> {
   )
 }
 
-function checkAllAcknowledged({ ledger, traffic, topic }: Stage): void {
+function checkAllAcknowledged({ ledger, traffic }: Stage): void {
   if (traffic.firstError === undefined) return
-  const reason = describeError(traffic.firstError, topic)
+  const reason = describeError(traffic.firstError)
   throw new CommandFailure(
     `${formatCount(ledger.failedCount)} of ${plural(ledger.sentCount, 'event')} failed, the first: ${reason}`,
     { cause: traffic.firstError },
@@ -98,7 +98,11 @@ function checkAllAcknowledged({ ledger, traffic, topic }: Stage): void {
 async function readBack(stage: Stage): Promise<void> {
   const { context, client, narration, ledger, topic } = stage
   narration.step('Read it back')
-  const result = await readAndAudit(client, topic, ledger, { signal: context.interrupted })
+  const sample = new KeySample()
+  const result = await readAndAudit(client, topic, ledger, {
+    signal: context.interrupted,
+    onRead: (batch) => sample.take(batch),
+  })
   if (context.interrupted.aborted) return
   narration.line(
     `${plural(result.read, 'event')} of ${plural(result.keys, 'key')} read; wrong: ${describeFlaws(result)}`,
@@ -106,6 +110,7 @@ async function readBack(stage: Stage): Promise<void> {
   if (!isFlawless(result)) {
     throw new CommandFailure(`what was read is not what was acknowledged: ${describeFlaws(result)}`)
   }
+  for (const line of sample.lines(3)) narration.line(line)
   narration.line(narration.paint('green', "every key's events are in the order in which they were sent"))
 }
 
@@ -147,7 +152,7 @@ async function readFromEachNode(stage: Stage): Promise<void> {
       readAndAudit(client, topic, ledger, {
         nodeId,
         signal: context.interrupted,
-        onRead: (count) => (read += count),
+        onRead: ({ records }) => (read += records.length),
       }),
     )
     if (context.interrupted.aborted) return
