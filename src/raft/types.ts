@@ -235,7 +235,7 @@ export interface Output {
   readonly persist: Persist | undefined
   /** The state machine is to be replaced by this before anything committed is folded. */
   readonly restore: Snapshot | undefined
-  /** Newly committed entries to fold, in order, without a gap; each is handed out once. */
+  /** Newly committed entries to fold, in order, without a gap; each is handed out once, and only when it is persisted here, too. */
   readonly committed: readonly Entry[]
   /** Entries that a follower needs and memory no longer holds. */
   readonly fetches: readonly { readonly to: NodeId; readonly from: LogIndex; readonly maxBytes: number }[]

@@ -66,7 +66,7 @@ export const mutants: readonly Mutant[] = [
     'etcd-io/raft, log.go, maybeAppend',
     ['committed-is-durable', 'state-machine-safety', 'durable-before-answer', 'assertion'],
     (raft) => {
-      const { follower } = { follower: raft['follower'] }
+      const follower = raft['follower']
       const { log } = raft['core']
       follower.appendEntries = (previous, entries) => {
         if (entries.length === 0) return
@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
     },
   ),
   mutant('counts itself before its own write', 'etcd-io/etcd#14370', ['committed-is-durable'], (raft) => {
-    const { replication } = { replication: raft['replication'] }
+    const replication = raft['replication']
     const matchOf = replication.matchOf.bind(replication)
     replication.matchOf = (id) => (id === raft['core'].id ? raft['core'].log.last.index : matchOf(id))
   }),
@@ -113,7 +113,7 @@ export const mutants: readonly Mutant[] = [
     },
   ),
   mutant('never hears that an append got lost', 'etcd-io/etcd#14633', ['progress'], (raft) => {
-    const { replication } = { replication: raft['replication'] }
+    const replication = raft['replication']
     const handle = replication.handleHeartbeatReply.bind(replication)
     replication.handleHeartbeatReply = (reply) => {
       handle(reply)
