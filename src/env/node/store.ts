@@ -8,9 +8,10 @@ type Database = Level<Uint8Array, Uint8Array>
 const writeBufferBytes = 16 * 1024 * 1024
 /** Cache of uncompressed table blocks. */
 const cacheBytes = 16 * 1024 * 1024
-/** One crossing into LevelDB brings at most about so many bytes and so many pairs. */
+/** One crossing into LevelDB brings at most about so many bytes, and so many pairs: few at first, for most reads want few. */
 const chunkBytes = 128 * 1024
-const chunkPairs = 1000
+const firstChunkPairs = 16
+const mostChunkPairs = 1000
 /** Above these, opening the database takes longer than what they save (LevelDB's own default for files). */
 const maxOpenFiles = 1000
 
@@ -66,8 +67,8 @@ class LevelStore implements Store {
     const iterator = this.#database.iterator({ gte, lt, reverse, highWaterMarkBytes: chunkBytes })
     try {
       let left = limit
-      while (left > 0) {
-        const chunk = await iterator.nextv(Math.min(left, chunkPairs))
+      for (let pairs = firstChunkPairs; left > 0; pairs = Math.min(4 * pairs, mostChunkPairs)) {
+        const chunk = await iterator.nextv(Math.min(left, pairs))
         if (chunk.length === 0) return
         left -= chunk.length
         yield* chunk
