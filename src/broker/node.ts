@@ -132,6 +132,12 @@ export class Node {
     this.connections.close()
   }
 
+  /** The cluster knows this node, so its view of topics and nodes isn't that of a start any more. */
+  get isRegistered(): boolean {
+    const { clusterId, nodes } = this.view.state
+    return clusterId !== '' && nodes.has(this.nodeId)
+  }
+
   get isStopping(): boolean {
     return this.#stopping
   }

@@ -169,6 +169,13 @@ export class Replica {
     this.step({ type: 'read', context })
   }
 
+  /** readIndex as a promise, which rejects with the FlotillaError. */
+  confirmLeadership(deadlineMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.readIndex({ deadlineMs, done: (error) => (error === undefined ? resolve() : reject(error)) })
+    })
+  }
+
   /** One turn: decide, then carry out what the core says. Returns what must become durable. */
   turn(): TurnWrite[] {
     if (this.#stopped) return []

@@ -9,10 +9,16 @@ export interface Reply<Result> {
   readonly done: (outcome: Result | FlotillaError) => void
 }
 
+/** An outcome that holds once what it rests on is committed; an error where that is what the commit confirms. */
+export interface Provisional<Result> {
+  readonly reply: Reply<Result>
+  readonly result: Result | FlotillaError
+}
+
 interface Waiting<Result> {
   readonly index: LogIndex
   readonly term: Term
-  readonly replies: { readonly reply: Reply<Result>; readonly result: Result; answered: boolean }[]
+  readonly replies: (Provisional<Result> & { answered: boolean })[]
 }
 
 /**
@@ -27,11 +33,7 @@ export class PendingReplies<Result> {
   }
 
   /** Answers with `result` once the entry at `index` is folded. Indexes come in ascending order. */
-  add(
-    index: LogIndex,
-    term: Term,
-    replies: readonly { readonly reply: Reply<Result>; readonly result: Result }[],
-  ): void {
+  add(index: LogIndex, term: Term, replies: readonly Provisional<Result>[]): void {
     const last = this.#waiting.at(-1)
     assert(last === undefined || index >= last.index, 'replies.ascending')
     this.#waiting.push({ index, term, replies: replies.map((each) => ({ ...each, answered: false })) })

@@ -109,16 +109,24 @@ function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node):
   }
 }
 
-/** Serving means: a leader of the metadata group is known, so a majority of the cluster is there. */
+/** Serving means: the cluster knows this node, and the metadata group has a leader, so a majority is there. */
 function healthOf(node: Node): HealthSource {
   return {
     services: ['', LOG_SERVICE, TOPIC_SERVICE, CLUSTER_SERVICE],
-    isServing: () => !node.isStopping && node.leaders.get(METADATA_GROUP)?.leader !== undefined,
+    isServing: () =>
+      !node.isStopping && node.isRegistered && node.leaders.get(METADATA_GROUP)?.leader !== undefined,
     onChange(listener): Cancel {
-      return node.leaders.onChange((groupId) => {
-        if (groupId !== METADATA_GROUP) return
+      const tell = (): void => {
         for (const service of this.services) listener(service)
+      }
+      const stopWatching = node.view.watch(tell)
+      const stopListening = node.leaders.onChange((groupId) => {
+        if (groupId === METADATA_GROUP) tell()
       })
+      return () => {
+        stopWatching()
+        stopListening()
+      }
     },
   }
 }

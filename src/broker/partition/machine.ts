@@ -5,7 +5,7 @@ import type { Draft, Entry, LogIndex, ProposeResult, Snapshot, Term } from '../.
 import { FlotillaError } from '../../wire/errors.ts'
 import type { AppendResponse, ProducerIdentity } from '../../wire/messages.ts'
 import { assert } from '../assert.ts'
-import { PendingReplies, type Reply } from '../replies.ts'
+import { PendingReplies, type Provisional, type Reply } from '../replies.ts'
 import type { StateMachine } from '../state-machine.ts'
 import {
   MAX_BATCHES_PER_ENTRY,
@@ -30,7 +30,7 @@ export interface AppendCommand {
 export interface PartitionLimits {
   /** Bytes of records in one entry; a single batch may exceed it. */
   readonly maxEntryBytes: number
-  /** Bytes of records that wait for a decision; more is refused as THROTTLED. */
+  /** Bytes of records that wait for a decision, with what each batch costs beside them; more is refused as THROTTLED. */
   readonly maxPendingBytes: number
 }
 
@@ -91,7 +91,7 @@ export class PartitionMachine implements StateMachine {
 
   /** Queues a batch for decision, or refuses it at once where too much waits already. */
   submit(command: AppendCommand): void {
-    const bytes = command.records.byteLength
+    const bytes = costOf(command)
     if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#limits.maxPendingBytes) {
       command.reply.done(
         new FlotillaError(
@@ -140,7 +140,7 @@ export class PartitionMachine implements StateMachine {
     const appendTimeMs = Math.max(view.lastAppendTimeMs, this.#clock.wallMs())
     const batches: BatchMark[] = []
     const payload: Uint8Array[] = []
-    const replies: { reply: Reply<AppendResponse>; result: AppendResponse }[] = []
+    const replies: Provisional<AppendResponse>[] = []
     let payloadBytes = 0
     let taken = 0
     for (const command of this.#pending) {
@@ -148,11 +148,13 @@ export class PartitionMachine implements StateMachine {
       const full = payloadBytes > 0 && payloadBytes + bytes > this.#limits.maxEntryBytes
       if (full || batches.length === MAX_BATCHES_PER_ENTRY) break
       taken += 1
-      this.#pendingBytes -= bytes
+      this.#pendingBytes -= costOf(command)
       const check = command.producer === undefined ? NEXT : view.producers.check(command.producer)
       switch (check.type) {
         case 'refused':
-          command.reply.done(check.error)
+          // That a batch was appended long ago is true only once it is committed; the other refusals hold at once.
+          if (check.error.effect === 'done') replies.push({ reply: command.reply, result: check.error })
+          else command.reply.done(check.error)
           break
         case 'duplicate':
           replies.push({
@@ -191,7 +193,7 @@ export class PartitionMachine implements StateMachine {
   }
 
   /** Their first try is in the log; it is committed when the newest entry of this reign is. */
-  #answerDuplicates(replies: readonly { reply: Reply<AppendResponse>; result: AppendResponse }[]): void {
+  #answerDuplicates(replies: readonly Provisional<AppendResponse>[]): void {
     const newest = this.#lastProposed
     if (newest !== undefined && this.#view?.nextOffset !== this.#state.nextOffset) {
       this.#replies.add(newest.index, newest.term, replies)
@@ -235,7 +237,7 @@ export class PartitionMachine implements StateMachine {
     if (expired.length === 0) return
     this.#pending = this.#pending.filter((command) => command.reply.deadlineMs > nowMs)
     for (const command of expired) {
-      this.#pendingBytes -= command.records.byteLength
+      this.#pendingBytes -= costOf(command)
       command.reply.done(
         new FlotillaError(
           'NO_QUORUM',
@@ -275,6 +277,13 @@ export class PartitionMachine implements StateMachine {
 }
 
 const NEXT = { type: 'next' } as const
+
+/** What a batch costs in memory beyond its bytes: an estimate, so that a queue of tiny batches is bounded too. */
+const COMMAND_OVERHEAD_BYTES = 256
+
+function costOf(command: AppendCommand): number {
+  return command.records.byteLength + COMMAND_OVERHEAD_BYTES
+}
 
 function withoutSequence(batch: {
   readonly baseOffset: number

@@ -55,10 +55,11 @@ export class MetadataCalls {
   /** Resolves once this node knows the topic; rejects with UNKNOWN_TOPIC only after the leader has said so. */
   async ensureTopic(name: string, deadlineMs: number): Promise<void> {
     if (this.#node.view.state.topics.has(name)) return
-    if (this.#node.metadata.replica.isDeciding) throw unknownTopic(name)
     const waitUntil = Math.min(deadlineMs, this.#clock.nowMs() + LEADER_WAIT_MS)
     const leader = await this.#node.leaders.waitFor(METADATA_GROUP, waitUntil)
     if (leader === this.#node.nodeId) {
+      // Just elected, it may not have folded its whole log yet: that it knows nothing proves nothing before this.
+      await this.#node.metadata.replica.confirmLeadership(waitUntil)
       if (this.#node.view.state.topics.has(name)) return
       throw unknownTopic(name)
     }
@@ -77,6 +78,16 @@ export class MetadataCalls {
       throw error instanceof RpcError ? fromRpcError(error) : error
     }
     await this.untilFolded(() => this.#node.view.state.topics.has(name), deadlineMs)
+  }
+
+  /** A node that has just started knows too little to list anything. Rejects with NO_LEADER where that lasts. */
+  async untilRegistered(deadlineMs: number): Promise<void> {
+    await this.untilFolded(() => this.#node.isRegistered, deadlineMs)
+    if (this.#node.isRegistered) return
+    throw new FlotillaError(
+      'NO_LEADER',
+      `node ${this.#node.nodeId} has started but can't reach a majority of the cluster`,
+    )
   }
 
   /** Waits until this node's own state shows what the leader answered, so that a caller reads what it wrote. */

@@ -87,6 +87,7 @@ export class ClusterService {
   }
 
   async #describe(call: CallContext): Promise<DescribeClusterResponse> {
+    // Without a majority it answers all the same: this is what one looks at then.
     const deadlineMs = Math.min(this.#calls.deadlineOf(call), this.#clock.nowMs() + DESCRIBE_MS)
     const others = this.#node.view
       .nodeMessages()

@@ -149,7 +149,7 @@ export class LogService {
       await this.#proxyRead(located, request, sink, call, linearizable, leave)
       return
     }
-    if (linearizable) await confirmLeadership(hosted, deadlineMs)
+    if (linearizable) await hosted.replica.confirmLeadership(deadlineMs)
     const session = new ReadSession(hosted, this.#node.storage, this.#clock, request, sink, leave)
     call.signal.addEventListener('abort', () => session.close())
     if (call.signal.aborted) session.close()
@@ -237,7 +237,7 @@ export class LogService {
         metadata: { [FORWARDED]: '1' },
       })
     }
-    if (linearizable) await confirmLeadership(hosted, deadlineMs)
+    if (linearizable) await hosted.replica.confirmLeadership(deadlineMs)
     const time = request.time ?? undefined
     const offsetFor =
       time === undefined ? undefined : await offsetForTime(hosted, this.#node.storage, millisecondsOf(time))
@@ -247,15 +247,6 @@ export class LogService {
       ...(offsetFor === undefined ? {} : { offsetForTime: offsetFor }),
     }
   }
-}
-
-function confirmLeadership(hosted: HostedPartition, deadlineMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    hosted.replica.readIndex({
-      deadlineMs,
-      done: (error) => (error === undefined ? resolve() : reject(error)),
-    })
-  })
 }
 
 function checkRead(request: ReadRequest): void {

@@ -37,7 +37,10 @@ export class TopicService {
     return [
       answering(topicMethods.createTopic, (request, call) => this.#create(request, call)),
       answering(topicMethods.getTopic, (request, call) => this.#get(request.name, call)),
-      answering(topicMethods.listTopics, (request) => Promise.resolve(this.#list(request))),
+      answering(topicMethods.listTopics, async (request, call) => {
+        await this.#calls.untilRegistered(this.#calls.deadlineOf(call))
+        return this.#list(request)
+      }),
       answering(topicMethods.deleteTopic, (request, call) => this.#delete(request, call)),
     ]
   }
