@@ -102,8 +102,13 @@ export class Core {
     return this.config.id
   }
 
+  /**
+   * The commit index only as far as the entries are on disk already: if a power cut tears the very write that holds
+   * both, a start may cut the log before these entries, and must not find them called committed.
+   */
   hardState(): HardState {
-    return { term: this.term, votedFor: this.votedFor, commit: this.commit }
+    const commit = asLogIndex(Math.min(this.commit, this.durability.persisted))
+    return { term: this.term, votedFor: this.votedFor, commit }
   }
 
   /** A new draw each time, so that candidates that collided don't collide again (§5.2). */

@@ -164,6 +164,8 @@ export class Replication {
       case 'snapshot':
         // However it got there: from the low end on, entries will do.
         if (progress.match >= log.lowEnd.index) progress.becomeReplicate()
+        // The low end has moved on meanwhile: another snapshot.
+        else if (isNews) progress.becomeProbe(progress.match + 1, false)
         break
     }
     if (!isNews) return

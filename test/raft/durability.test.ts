@@ -119,6 +119,13 @@ describe('a write', () => {
     group.takeAll()
     expect(group.writes.get('b')!.at(-1)!.hardState).toMatchObject({ commit: 2 })
   })
+
+  test('never calls entries committed that it only now brings to disk', () => {
+    const group = new Group(three)
+    group.step('b', { type: 'message', message: { ...appendOf([1, 1], 0, 'a', 1), commit: asLogIndex(2) } })
+    expect(group.status('b').commit).toBe(2)
+    expect(group.take('b')!.persist!.hardState).toMatchObject({ commit: 0 })
+  })
 })
 
 describe('a start', () => {

@@ -119,6 +119,19 @@ describe('a follower behind the low end', () => {
     expect(group.snapshotsWanted).toEqual(['b', 'b', 'b'])
   })
 
+  test('needs another snapshot when the low end has moved on before the first one arrived', () => {
+    const group = behind()
+    const first = compact(group, 'a', 10)
+    comeBack(group)
+    group.step('a', { type: 'snapshotLoaded', to: group.snapshotsWanted[0]!, snapshot: first })
+    const second = compact(group, 'a', 15)
+    comeBack(group)
+    expect(group.snapshotsWanted).toEqual(['b', 'b'])
+    group.step('a', { type: 'snapshotLoaded', to: group.snapshotsWanted[1]!, snapshot: second })
+    comeBack(group)
+    expect(group.status('b').commit).toBe(20)
+  })
+
   test('a snapshot at or below what it has committed changes nothing', () => {
     const group = behind()
     comeBack(group)
