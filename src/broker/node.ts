@@ -208,7 +208,7 @@ export class Node {
     if (recovered === undefined) this.#writeNewGroup(METADATA_GROUP, configuration)
     const machine = new MetadataMachine(
       this.#env.clock,
-      this.#tuning.metadata,
+      { ...this.#tuning.metadata, memberCount: this.#config.cluster.length },
       recovered?.appliedState ?? NO_STATE,
       (event) => this.#metadataChanged(event),
     )

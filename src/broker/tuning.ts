@@ -13,7 +13,7 @@ export interface Tuning {
   readonly raft: RaftConfig
   readonly log: LogLimits
   readonly records: RecordLimits
-  readonly metadata: MetadataLimits
+  readonly metadata: Omit<MetadataLimits, 'memberCount'>
   readonly partition: PartitionLimits
   readonly dataReplica: ReplicaLimits
   readonly metadataReplica: ReplicaLimits

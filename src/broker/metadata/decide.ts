@@ -28,6 +28,8 @@ export interface MetadataLimits {
   readonly maxTopics: number
   /** Replicas that one node hosts at most. */
   readonly maxReplicasPerNode: number
+  /** Nodes that the cluster was started with; at first not all of them have registered. */
+  readonly memberCount: number
 }
 
 const DONE: MetadataResult = { type: 'done' }
@@ -76,7 +78,7 @@ function decideCreateTopic(
   if (earlier?.type === 'topicCreated' && existing?.topicId === earlier.topicId) {
     return { type: 'answer', result: { type: 'topic', topic: existing } }
   }
-  const replicationFactor = request.replicationFactor ?? (state.nodes.size >= 3 ? 3 : 1)
+  const replicationFactor = request.replicationFactor ?? (limits.memberCount >= 3 ? 3 : 1)
   const fault = faultOf(state, request, replicationFactor, limits)
   if (fault !== undefined) return { type: 'refused', error: fault }
   const nodes = [...state.nodes.values()]
@@ -127,11 +129,17 @@ function faultOf(
       `replication_factor is ${replicationFactor}, but at least 1 is needed`,
     )
   }
-  const nodes = state.nodes.size
+  const nodes = Math.max(state.nodes.size, limits.memberCount)
   if (replicationFactor > nodes) {
     return new FlotillaError(
       'REPLICATION_FACTOR_TOO_LARGE',
       `replication_factor is ${replicationFactor}, but the cluster has ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`,
+    )
+  }
+  if (replicationFactor > state.nodes.size) {
+    return new FlotillaError(
+      'NO_QUORUM',
+      `replication_factor is ${replicationFactor}, but only ${state.nodes.size} of the cluster's ${nodes} nodes have joined so far`,
     )
   }
   const survives = survivableLosses(replicationFactor)
