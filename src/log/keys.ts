@@ -11,6 +11,8 @@ import { asGroupId } from './types.ts'
 export const keyKind = {
   /** Of the folder: a second byte names which. */
   folder: 0x01,
+  /** One for each of the newest turns, in a ring. */
+  turnSlot: 0x02,
   /** Low end and configuration; a group exists where it has this. */
   group: 0x10,
   lowEndState: 0x11,
@@ -31,7 +33,15 @@ export const clusterIdKey = Uint8Array.of(keyKind.folder, 0x01)
 export const turnKey = Uint8Array.of(keyKind.folder, 0x02)
 export const durableTurnKey = Uint8Array.of(keyKind.folder, 0x03)
 
-export type GroupKeyKind = Exclude<KeyKind, 0x01 | 0x20 | 0x30 | 0x31>
+/** More turns than LevelDB's write-ahead log holds, so that a record which its recovery skips leaves a gap in the ring. */
+export const turnSlots = 65_536
+
+export function turnSlotKey(turn: number): Uint8Array {
+  const slot = turn % turnSlots
+  return Uint8Array.of(keyKind.turnSlot, slot >> 8, slot & 0xff)
+}
+
+export type GroupKeyKind = Exclude<KeyKind, 0x01 | 0x02 | 0x20 | 0x30 | 0x31>
 
 export function groupKey(kind: GroupKeyKind, groupId: GroupId): Uint8Array {
   return key(kind, groupId)

@@ -3,9 +3,19 @@ import type { LogIndex } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
 import { MalformedBytesError } from './errors.ts'
 import { withPayload } from './entry-codec.ts'
-import { durableTurnKey, entryKey, groupKey, groupRange, indexOfEntryKey, keyKind, turnKey } from './keys.ts'
 import {
-  decodeDurableTurn,
+  durableTurnKey,
+  entryKey,
+  groupKey,
+  groupRange,
+  indexOfEntryKey,
+  keyKind,
+  kindRange,
+  turnKey,
+  turnSlots,
+} from './keys.ts'
+import {
+  decodeTurnNumber,
   decodeHardState,
   decodeState,
   decodeStoredEntry,
@@ -33,11 +43,37 @@ export async function readLastTurn(store: Store, logger: Logger): Promise<LastTu
   if (value === undefined) return lastTurn(0, durable, [])
   try {
     const { turn, extents } = decodeTurn(value, turnKey)
-    return lastTurn(turn, durable, extents)
+    const missing = await missingTurns(store, turn)
+    if (missing.length === 0 || durable > turn) return lastTurn(turn, durable, extents)
+    const damage = `the store has turn ${turn}, but lost turn ${missing[0]} before it (${missing.length} in all)`
+    return { turn, certain: false, damage, extents: [] }
   } catch (error) {
     if (!(error instanceof MalformedBytesError)) throw error
     return { turn: durable, certain: false, damage: `the store's turn record: ${error.message}`, extents: [] }
   }
+}
+
+/**
+ * Turns that the store once had and has no more. LevelDB's recovery skips a broken record of its write-ahead log without
+ * a word; what was in it may be a vote, which nothing else would miss.
+ */
+export async function missingTurns(store: Store, newest: number): Promise<number[]> {
+  const slots = new Map<number, number>()
+  for await (const [key, value] of store.iterate(kindRange(keyKind.turnSlot))) {
+    const slot = key[1]! * 256 + key[2]!
+    try {
+      slots.set(slot, decodeTurnNumber(value, key))
+    } catch (error) {
+      if (!(error instanceof MalformedBytesError)) throw error
+      // The slot is there, so its turn was; only which one it was can't be read.
+      slots.set(slot, newest)
+    }
+  }
+  const missing: number[] = []
+  for (let turn = Math.max(1, newest - turnSlots + 1); turn <= newest; turn++) {
+    if ((slots.get(turn % turnSlots) ?? 0) < turn) missing.push(turn)
+  }
+  return missing
 }
 
 function lastTurn(turn: number, durable: number, extents: TurnRecord['extents']): LastTurn {
@@ -51,7 +87,7 @@ async function readDurableTurn(store: Store, logger: Logger): Promise<number> {
   const value = await store.get(durableTurnKey)
   if (value === undefined) return 0
   try {
-    return decodeDurableTurn(value, durableTurnKey)
+    return decodeTurnNumber(value, durableTurnKey)
   } catch (error) {
     logger.warn({ err: error }, 'the marker of the last durable turn is damaged and is left out of account')
     return 0

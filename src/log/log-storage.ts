@@ -7,7 +7,7 @@ import type { GroupState } from './group-state.ts'
 import { totalBytes } from './group-state.ts'
 import { byOffsetKey, byTimeKey, durableTurnKey, groupKey, groupRange, keyKind } from './keys.ts'
 import { lastSignpost, readEntries } from './reader.ts'
-import { decodeSnapshot, encodeDurableTurn } from './records.ts'
+import { decodeSnapshot, encodeTurnNumber } from './records.ts'
 import { recover } from './recovery.ts'
 import type { Recovery } from './recovery.ts'
 import { SegmentFiles, settleAll } from './segments.ts'
@@ -206,7 +206,7 @@ class NodeLogStorage implements LogStorage {
   async #note(sync: boolean): Promise<void> {
     const turn = this.#turn
     if (this.#notedTurn === turn) return
-    const value = encodeDurableTurn(turn, durableTurnKey)
+    const value = encodeTurnNumber(turn, durableTurnKey)
     await this.#writing(() => this.#store.batch([{ type: 'put', key: durableTurnKey, value }], { sync }))
     this.#notedTurn = turn
   }

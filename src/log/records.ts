@@ -149,11 +149,11 @@ export function decodeTurn(bytes: Uint8Array, key: Uint8Array): TurnRecord {
   return { turn, extents }
 }
 
-export function encodeDurableTurn(turn: number, key: Uint8Array): Uint8Array {
+export function encodeTurnNumber(turn: number, key: Uint8Array): Uint8Array {
   return new RecordWriter(8).uint64(turn).seal(key)
 }
 
-export function decodeDurableTurn(bytes: Uint8Array, key: Uint8Array): number {
+export function decodeTurnNumber(bytes: Uint8Array, key: Uint8Array): number {
   const reader = new RecordReader(bytes, key)
   const turn = reader.uint64()
   reader.end()

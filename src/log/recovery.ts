@@ -5,16 +5,25 @@ import { withPayload } from './entry-codec.ts'
 import { MalformedBytesError } from './errors.ts'
 import { GroupScan } from './group-scan.ts'
 import type { GroupState } from './group-state.ts'
-import { durableTurnKey, groupKey, groupOfKey, indexOfEntryKey, keyKind, kindRange, turnKey } from './keys.ts'
+import {
+  durableTurnKey,
+  groupKey,
+  groupOfKey,
+  indexOfEntryKey,
+  keyKind,
+  kindRange,
+  turnKey,
+  turnSlotKey,
+} from './keys.ts'
 import type { KeyKind } from './keys.ts'
-import { checkLastTurn, readLastTurn } from './last-turn.ts'
+import { checkLastTurn, missingTurns, readLastTurn } from './last-turn.ts'
 import type { LastTurn } from './last-turn.ts'
 import {
   decodeGroup,
   decodeHardState,
   decodeState,
   decodeText,
-  encodeDurableTurn,
+  encodeTurnNumber,
   encodeText,
   encodeTurn,
 } from './records.ts'
@@ -196,11 +205,16 @@ class FolderScan {
 async function settleLastTurn(store: Store, last: LastTurn, groupIds: readonly GroupId[]): Promise<void> {
   if (last.turn === 0 && last.damage === undefined) return
   const operations: StoreOperation[] = [
-    { type: 'put', key: durableTurnKey, value: encodeDurableTurn(last.turn, durableTurnKey) },
+    { type: 'put', key: durableTurnKey, value: encodeTurnNumber(last.turn, durableTurnKey) },
   ]
   if (last.damage !== undefined) {
     const record = { turn: last.turn, extents: [] }
     operations.push({ type: 'put', key: turnKey, value: encodeTurn(record, turnKey) })
+    // Told once: groups that come to be after this aren't concerned.
+    for (const turn of await missingTurns(store, last.turn)) {
+      const key = turnSlotKey(turn)
+      operations.push({ type: 'put', key, value: encodeTurnNumber(turn, key) })
+    }
     for (const groupId of groupIds) {
       const key = groupKey(keyKind.damage, groupId)
       operations.push({ type: 'put', key, value: encodeText(last.damage, key) })

@@ -5,7 +5,7 @@ import type { StoreOperation } from '../env/index.ts'
 import { assert } from './assert.ts'
 import type { GroupState, SegmentState } from './group-state.ts'
 import { remainingBytes } from './group-state.ts'
-import { byOffsetKey, byTimeKey, entryKey, groupKey, keyKind, turnKey } from './keys.ts'
+import { byOffsetKey, byTimeKey, entryKey, groupKey, keyKind, turnKey, turnSlotKey } from './keys.ts'
 import {
   encodeExtentEntry,
   encodeGroup,
@@ -15,6 +15,7 @@ import {
   encodeState,
   encodeText,
   encodeTurn,
+  encodeTurnNumber,
 } from './records.ts'
 import type { TurnExtents } from './records.ts'
 import type { AppliedState, GroupId, GroupWrite, LogLimits } from './types.ts'
@@ -136,6 +137,8 @@ class TurnPlanner {
     }
     const record = { turn: this.#context.turn, extents: segmentsFirst ? [] : extents }
     this.#put(turnKey, encodeTurn(record, turnKey))
+    const slotKey = turnSlotKey(record.turn)
+    this.#put(slotKey, encodeTurnNumber(record.turn, slotKey))
     return { operations: this.#operations, segmentWrites, groups, sweeps: this.#sweeps, segmentsFirst }
   }
 

@@ -45,7 +45,7 @@ const segmentsOf = async (disk: Disk, groupId: GroupId): Promise<number[]> =>
 async function keysByKind(disk: Disk): Promise<Record<string, number>> {
   const store: Store = await disk.openStore('/data/store')
   const counts: Record<string, number> = {}
-  for await (const [key] of store.iterate({ gte: Uint8Array.of(2), lt: Uint8Array.of(0xff) })) {
+  for await (const [key] of store.iterate({ gte: Uint8Array.of(0x10), lt: Uint8Array.of(0xff) })) {
     const kind = key[0]!.toString(16)
     counts[kind] = (counts[kind] ?? 0) + 1
   }

@@ -301,6 +301,29 @@ describe('damage', () => {
     expect(damageOf(third, other)).toBeUndefined()
   })
 
+  it('is seen where the store lost a turn in the middle, though nothing else would miss it', async () => {
+    const disk = memoryDisk()
+    const faults: Faults = {}
+    const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data')
+    await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(0) }])
+    // A vote, in a record that LevelDB's recovery skips because one of its bits is flipped.
+    faults.keep = () => false
+    await log.commit([{ groupId: group, hardState: { ...hardState(0), term: asTerm(9) } }])
+    delete faults.keep
+    await log.commit([{ groupId: other, create: emptySnapshot, hardState: hardState(0) }])
+    await log.close()
+    for (const _start of [1, 2]) {
+      const again = await openLog(testEnv(disk), '/data')
+      expect(damageOf(again, group)).toBe('the store has turn 3, but lost turn 2 before it (1 in all)')
+      await again.close()
+    }
+    const third = await openLog(testEnv(disk), '/data')
+    const young = asGroupId(9)
+    await third.commit([{ groupId: young, create: emptySnapshot, hardState: hardState(0) }])
+    await third.close()
+    expect(damageOf(await openLog(testEnv(disk), '/data'), young)).toBeUndefined()
+  })
+
   it('ends with the group, which may then begin anew', async () => {
     const { disk } = await stopped({ noted: true })
     await changeStore(disk, entryHex(2), flip)
