@@ -181,7 +181,7 @@ export class ClusterView {
     this.#telling = true
     this.#clock.defer(() => {
       this.#telling = false
-      for (const watcher of [...this.#watchers]) this.#tell(watcher)
+      for (const watcher of this.#watchers) this.#tell(watcher)
     })
   }
 

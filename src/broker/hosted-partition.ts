@@ -24,6 +24,6 @@ export class HostedPartition {
 
   stop(error: () => FlotillaError): void {
     this.replica.stop(error)
-    for (const listener of [...this.#listeners]) listener(error())
+    for (const listener of this.#listeners) listener(error())
   }
 }

@@ -78,6 +78,6 @@ export class LeaderTable {
   }
 
   #changed(groupId: GroupId): void {
-    for (const listener of [...this.#listeners]) listener(groupId)
+    for (const listener of this.#listeners) listener(groupId)
   }
 }

@@ -1,5 +1,5 @@
 import { FlotillaError } from '../../wire/errors.ts'
-import { hashRanges, validateTopicName } from '../../wire/index.ts'
+import { hashRanges, validateNodeId, validateTopicName } from '../../wire/index.ts'
 import type { CreateTopicRequest, DeleteTopicRequest } from '../../wire/messages.ts'
 import type { MetadataEvent, NodeEntry, TopicLayout } from './events.ts'
 import { placeReplicas } from './placement.ts'
@@ -34,7 +34,7 @@ export interface MetadataLimits {
 
 const DONE: MetadataResult = { type: 'done' }
 
-/** The leader's decision on a command: pure. */
+/** The leader's decision on a command: pure. Throws INVALID_NAME; the machine refuses with what is thrown. */
 export function decideMetadata(
   state: MetadataState,
   command: MetadataCommand,
@@ -59,6 +59,7 @@ export function decideMetadata(
 }
 
 function decideRegisterNode(state: MetadataState, node: NodeEntry): MetadataDecision {
+  validateNodeId(node.nodeId)
   const known = state.nodes.get(node.nodeId)
   if (known !== undefined && known.address === node.address && known.hostLabel === node.hostLabel) {
     return { type: 'answer', result: DONE }
@@ -177,11 +178,11 @@ function replicaLimitFault(
 function decideDeleteTopic(state: MetadataState, request: DeleteTopicRequest): MetadataDecision {
   const { name, requestId = '' } = request
   const result: MetadataResult = { type: 'topicDeleted', name }
-  if (state.topics.has(name))
-    return { type: 'event', event: { type: 'topicDeleted', name, requestId }, result }
+  // First, so that a retry never deletes a topic that was created under the same name since.
   const earlier = state.requests.get(requestId)
   if (earlier?.type === 'topicDeleted' && earlier.name === name) return { type: 'answer', result }
-  return { type: 'refused', error: unknownTopic(name) }
+  if (!state.topics.has(name)) return { type: 'refused', error: unknownTopic(name) }
+  return { type: 'event', event: { type: 'topicDeleted', name, requestId }, result }
 }
 
 /** A majority must stay. */
