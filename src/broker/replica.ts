@@ -1,4 +1,5 @@
 import type { Logger } from '../env/index.ts'
+import { EntriesCompactedError } from '../log/index.ts'
 import type { GroupId, GroupWrite } from '../log/types.ts'
 import type {
   Digest,
@@ -135,8 +136,12 @@ export class Replica {
     try {
       this.#core.step(input)
     } catch (error) {
-      // A broken invariant stops the node rather than letting it go on with it.
-      this.#host.fail(error instanceof Error ? error : new Error(String(error)))
+      // A broken invariant stops the node rather than letting it go on with it: the core is of no further use.
+      const broken = error instanceof Error ? error : new Error(String(error))
+      this.stop(
+        () => new FlotillaError('INTERNAL', `an invariant broke: ${broken.message}`, { cause: broken }),
+      )
+      this.#host.fail(broken)
       return
     }
     this.#host.wake(this)
@@ -160,6 +165,10 @@ export class Replica {
    * when it was asked (ReadIndex, thesis §6.4); with an error where it can't.
    */
   readIndex(read: PendingRead): void {
+    if (this.#stopped) {
+      read.done(new FlotillaError('NOT_LEADER', 'this replica has stopped'))
+      return
+    }
     if (this.#stopped) {
       read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica has stopped'))
       return
@@ -248,9 +257,13 @@ export class Replica {
   // -- carrying out --------------------------------------------------------------------------------------------
 
   #carryOut(output: Output, writes: TurnWrite[]): void {
+    // Before a snapshot, which only a follower gets: whoever still waits here can't learn from it what became of his
+    // entry. After what is committed, which answers those who wait for it even where this node leads no longer.
+    const isReplaced = output.restore !== undefined
+    if (isReplaced && output.leadership !== undefined) this.#leadershipChanged()
     if (output.restore !== undefined) this.#restore(output.restore)
     this.#fold(output.committed)
-    if (output.leadership !== undefined) this.#leadershipChanged()
+    if (!isReplaced && output.leadership !== undefined) this.#leadershipChanged()
     if (output.messages.length > 0) this.#host.send(this.groupId, output.messages)
     if (output.persist !== undefined) {
       const { token, entries, hardState, snapshot } = output.persist
@@ -301,6 +314,7 @@ export class Replica {
     this.#lowEndIndex = snapshot.index
     this.#unsavedBytes = 0
     this.#core.step({ type: 'applied', index: snapshot.index })
+    this.#serveConfirmed()
   }
 
   #leadershipChanged(): void {
@@ -362,8 +376,13 @@ export class Replica {
     this.#host.readEntries(this.groupId, from, last, maxBytes).then(
       (entries) => this.step({ type: 'fetched', to, from, entries }),
       (error: unknown) => {
+        // Below the low end a snapshot helps; on a failed read the follower is tried again later.
+        if (error instanceof EntriesCompactedError) {
+          this.step({ type: 'fetched', to, from, entries: [] })
+          return
+        }
         this.#logger.warn({ to, from, error: String(error) }, 'entries for a follower could not be read')
-        this.step({ type: 'fetched', to, from, entries: [] })
+        this.step({ type: 'unreachable', to })
       },
     )
   }
@@ -417,6 +436,13 @@ export class Replica {
           'no majority of the replicas confirmed the leader before the deadline',
         ),
       )
+    }
+    // Confirmed, but a disk that hangs keeps what is committed from being folded.
+    const expired = this.#confirmed.filter(({ read }) => read.deadlineMs <= nowMs)
+    if (expired.length === 0) return
+    this.#confirmed = this.#confirmed.filter(({ read }) => read.deadlineMs > nowMs)
+    for (const { read } of expired) {
+      read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica did not catch up before the deadline'))
     }
   }
 }
