@@ -14,7 +14,13 @@
  *
  * Pure: time and delays come in, decisions go out.
  */
-import { FlotillaError, type AppendResponse, type RecordSize, type WireRecord } from '../../wire/index.ts'
+import {
+  FlotillaError,
+  type AppendResponse,
+  type ErrorReason,
+  type RecordSize,
+  type WireRecord,
+} from '../../wire/index.ts'
 import { BatchAccumulator, type BatchLimits, type ClosedBatch } from './batch-accumulator.ts'
 
 export interface SenderOptions extends BatchLimits {
@@ -38,6 +44,14 @@ export interface Batch<Ticket> extends ClosedBatch<Ticket> {
   /** An attempt ended without telling whether it took effect. */
   mayBeAppended: boolean
 }
+
+/** Errors of a leader, after which another node would only send us back to it. */
+const LEADER_SPOKE: ReadonlySet<ErrorReason> = new Set([
+  'THROTTLED',
+  'NO_QUORUM',
+  'OUT_OF_ORDER_SEQUENCE',
+  'CHECKSUM_MISMATCH',
+])
 
 export type BatchOutcome = { readonly appended: AppendResponse } | { readonly error: FlotillaError }
 
@@ -171,7 +185,7 @@ export class PartitionSender<Ticket> {
     this.#failures++
     const knowsBetter = error.leader !== undefined
     if (knowsBetter) this.#nodeAttempt = 0
-    else if (error.reason !== 'THROTTLED') this.#nodeAttempt++
+    else if (!LEADER_SPOKE.has(error.reason)) this.#nodeAttempt++
     const atOnce = knowsBetter && this.#failures <= 2
     const delayMs = atOnce ? 0 : this.#options.retryDelayMs(this.#failures, error.retryDelayMs)
     this.#notBeforeMs = nowMs + delayMs

@@ -78,7 +78,7 @@ export class FlotillaProducer implements Producer {
     const { signal } = options
     if (signal?.aborted === true) pending.fail(new AbortError(signal.reason))
     const unlink = onAbort(signal, (error) => pending.fail(error))
-    this.#enter(pending, unlink)
+    void this.#enter(pending, unlink)
     return pending.acknowledged
   }
 

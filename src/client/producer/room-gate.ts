@@ -7,7 +7,10 @@ interface Waiter {
 export class RoomGate {
   readonly #maxBytes: number
   #waiters: Waiter[] = []
+  /** Where the first waiter is: hundreds of thousands may wait, and moving them up one by one would take for ever. */
+  #first = 0
   #insideBytes = 0
+  #admitting = false
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -15,7 +18,7 @@ export class RoomGate {
 
   /** True: inside. False: `enter` is called when there is room; leave as many bytes as you entered with. */
   enter(bytes: number, enter: () => void): boolean {
-    if (this.#waiters.length === 0 && this.#hasRoom(bytes)) {
+    if (this.#first === this.#waiters.length && this.#hasRoom(bytes)) {
       this.#insideBytes += bytes
       return true
     }
@@ -25,22 +28,32 @@ export class RoomGate {
 
   leave(bytes: number): void {
     this.#insideBytes -= bytes
-    let entering = 0
-    for (; entering < this.#waiters.length && this.#hasRoom(this.#waiters[entering]!.bytes); entering++) {
-      this.#insideBytes += this.#waiters[entering]!.bytes
-    }
-    if (entering === 0) return
-    for (const waiter of this.#waiters.splice(0, entering)) waiter.enter()
+    this.#admit((waiter) => this.#hasRoom(waiter.bytes))
   }
 
   /** Whoever waits enters at once; for an end, where all fail inside. */
   open(): void {
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const waiter of waiters) {
-      this.#insideBytes += waiter.bytes
-      waiter.enter()
+    this.#admit(() => true)
+  }
+
+  /** Who enters may leave at once; the loop that is running sees to who comes then. */
+  #admit(mayEnter: (waiter: Waiter) => boolean): void {
+    if (this.#admitting) return
+    this.#admitting = true
+    for (let next = this.#waiters[this.#first]; next !== undefined; next = this.#waiters[this.#first]) {
+      if (!mayEnter(next)) break
+      this.#pass()
+      this.#insideBytes += next.bytes
+      next.enter()
     }
+    this.#admitting = false
+  }
+
+  #pass(): void {
+    this.#first++
+    if (this.#first < 1024 || this.#first < this.#waiters.length / 2) return
+    this.#waiters = this.#waiters.slice(this.#first)
+    this.#first = 0
   }
 
   #hasRoom(bytes: number): boolean {
