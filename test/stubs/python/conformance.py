@@ -10,8 +10,11 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from consumer import read
-from flotilla.v1 import cluster_pb2, cluster_pb2_grpc, error_pb2, log_pb2, log_pb2_grpc, topic_pb2, topic_pb2_grpc
+from flotilla.v1 import cluster_pb2, error_pb2, log_pb2, topic_pb2
+from flotilla.v1.cluster_pb2_grpc import ClusterServiceStub
+from flotilla.v1.log_pb2_grpc import LogServiceStub
 from flotilla.v1.record_pb2 import Header, Record, RecordSet
+from flotilla.v1.topic_pb2_grpc import TopicServiceStub
 from producer import flotilla_error
 
 PARTITION = 1
@@ -43,20 +46,18 @@ def sample_records():
     ]
 
 
-def create_topic(topics, name):
+def create_topic(channel, name):
+    """Returns the node that leads the partition in question."""
+    topics = TopicServiceStub(channel)
     request = topic_pb2.CreateTopicRequest(name=name, partition_count=3, request_id=f"create {name}")
-    topic = topics.CreateTopic(request, timeout=10).topic
-    expect("a new topic has its partitions", [p.partition for p in topic.partitions], [0, 1, 2])
-    expect("three replicas of each", {len(set(p.replica_node_ids)) for p in topic.partitions}, {3})
-    expect("a leader each", {p.HasField("leader_node_id") for p in topic.partitions}, {True})
+    created = topics.CreateTopic(request, timeout=10).topic
     again = topics.CreateTopic(request, timeout=10).topic
-    expect("the same request again creates nothing", again.topic_id, topic.topic_id)
-
-
-def stranger_to(leader_node_id, cluster):
-    """The address of a node that does not lead the partition."""
-    nodes = cluster.DescribeCluster(cluster_pb2.DescribeClusterRequest(), timeout=10).nodes
-    return next(node.address for node in nodes if node.node_id != leader_node_id)
+    expect("the same request again creates nothing", again.topic_id, created.topic_id)
+    topic = topics.GetTopic(topic_pb2.GetTopicRequest(name=name), timeout=10).topic
+    expect("a topic has its partitions", [p.partition for p in topic.partitions], [0, 1, 2])
+    expect("each has three replicas", {len(set(p.replica_node_ids)) for p in topic.partitions}, {3})
+    expect("and a leader", {p.HasField("leader_node_id") for p in topic.partitions}, {True})
+    return topic.partitions[PARTITION].leader_node_id
 
 
 def check_append(log, topic):
@@ -75,8 +76,12 @@ def check_append(log, topic):
     retry = log.Append(request, timeout=10)
     expect("a retry is told that it is one", retry.duplicate, True)
     expect("and where its first try went", retry.base_offset, first.base_offset)
-    stored = list(read(log, topic, PARTITION))
-    expect("every record comes back once, as it was sent", stored, list(enumerate(records)))
+
+
+def check_read(address, topic):
+    with grpc.insecure_channel(address) as channel:
+        stored = list(read(LogServiceStub(channel), topic, PARTITION))
+    expect("every record comes back once, as it was sent", stored, list(enumerate(sample_records())))
 
 
 def check_append_stream(log, topic):
@@ -91,11 +96,8 @@ def check_append_stream(log, topic):
     results = {result.correlation_id: result for response in responses for result in response.results}
     offsets = [results[correlation_id].appended.base_offset for correlation_id in (1, 3)]
     expect("a stream appends in its order", offsets, [4, 5])
-    expect(
-        "and a batch that fails does not end it",
-        results[2].error.reason,
-        error_pb2.ERROR_REASON_UNKNOWN_TOPIC,
-    )
+    refused = results[2].error.reason
+    expect("and a batch that fails does not end it", refused, error_pb2.ERROR_REASON_UNKNOWN_TOPIC)
 
 
 def check_typed_errors(log, topic):
@@ -116,19 +118,22 @@ def check_typed_errors(log, topic):
         consistency=log_pb2.READ_CONSISTENCY_LINEARIZABLE,
     )
     error = flotilla_error(failure_of(lambda: list(log.Read(beyond, timeout=10))))
-    expect("an offset past the end is out of range", error.reason, error_pb2.ERROR_REASON_OFFSET_OUT_OF_RANGE)
-    expect("and the range is told", (error.offset_range.low_offset, error.offset_range.high_watermark), (0, 6))
+    offsets = (error.offset_range.low_offset, error.offset_range.high_watermark)
+    expect("no record is past the end", error.reason, error_pb2.ERROR_REASON_OFFSET_OUT_OF_RANGE)
+    expect("and the range is told", offsets, (0, 6))
 
 
 def main(address, topic):
     with grpc.insecure_channel(address) as channel:
-        topics = topic_pb2_grpc.TopicServiceStub(channel)
-        create_topic(topics, topic)
-        partitions = topics.GetTopic(topic_pb2.GetTopicRequest(name=topic), timeout=10).topic.partitions
-        stranger = stranger_to(partitions[PARTITION].leader_node_id, cluster_pb2_grpc.ClusterServiceStub(channel))
+        leader = create_topic(channel, topic)
+        cluster = ClusterServiceStub(channel)
+        nodes = cluster.DescribeCluster(cluster_pb2.DescribeClusterRequest(), timeout=10).nodes
+    stranger = next(node.address for node in nodes if node.node_id != leader)
     with grpc.insecure_channel(stranger) as channel:
-        log = log_pb2_grpc.LogServiceStub(channel)
+        log = LogServiceStub(channel)
         check_append(log, topic)
+        for node in nodes:
+            check_read(node.address, topic)
         check_append_stream(log, topic)
         check_typed_errors(log, topic)
 

@@ -34,7 +34,8 @@ def main(address, topic):
         log, topics = LogServiceStub(channel), TopicServiceStub(channel)
         for partition in topics.GetTopic(GetTopicRequest(name=topic), timeout=10).topic.partitions:
             for offset, record in read(log, topic, partition.partition):
-                print(f"{topic}/{partition.partition} @{offset}  {record.key.decode()} {record.value.decode()}")
+                place = f"{topic}/{partition.partition} @{offset}"
+                print(f"{place}  {record.key.decode()} {record.value.decode()}")
 
 
 if __name__ == "__main__":
