@@ -17,13 +17,14 @@ const orders = [
 ]
 
 const producer = client.producer()
-// One after the other without waiting: the producer makes batches of them, and a customer's orders keep their order.
-const sent = orders.map((order) =>
-  producer.send({ topic: 'orders', key: order.customer, value: JSON.stringify(order) }),
+// Nothing waits for the one before it: the producer makes batches of them, and a customer's orders keep their order.
+// Each `send` resolves once its record is on the disks of a majority of the replicas.
+const acknowledged = await Promise.all(
+  orders.map((order) =>
+    producer.send({ topic: 'orders', key: order.customer, value: JSON.stringify(order) }),
+  ),
 )
-for (const [index, acknowledged] of sent.entries()) {
-  // Resolves once the record is on the disks of a majority of the replicas.
-  const { partition, offset } = await acknowledged
+for (const [index, { partition, offset }] of acknowledged.entries()) {
   console.log(`${orders[index]?.customer}: partition ${partition}, offset ${offset}`)
 }
 

@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { root } from './pages.ts'
+
+const run = promisify(execFile)
+let project: string
+let cluster: TestCluster
+
+// A project of its own with Flotilla among its packages: what a user has. The build comes before the tests.
+beforeAll(async () => {
+  project = await mkdtemp(join(tmpdir(), 'flotilla-examples-'))
+  await mkdir(join(project, 'node_modules'))
+  await symlink(root, join(project, 'node_modules', 'flotilla'))
+  await symlink(join(root, 'node_modules', '@types'), join(project, 'node_modules', '@types'))
+  await writeFile(join(project, 'package.json'), JSON.stringify({ type: 'module' }))
+  for (const file of ['producer.ts', 'consumer.ts'])
+    await cp(join(root, 'examples', file), join(project, file))
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'nodenext',
+    types: ['node'],
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    rootDir: '.',
+    outDir: 'dist',
+  }
+  await writeFile(
+    join(project, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files: ['producer.ts', 'consumer.ts'] }),
+  )
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  // A refusal is on standard output, which a failed run's message leaves out.
+  await run(process.execPath, [compiler, '-p', project]).catch((error: { stdout?: string }) => {
+    throw new Error(`the examples don't compile as a project of their own: ${error.stdout}`)
+  })
+  cluster = await startTestCluster()
+})
+
+afterAll(async () => {
+  await cluster?.close()
+  await rm(project, { recursive: true, force: true })
+})
+
+async function example(name: string, ...args: string[]): Promise<string[]> {
+  const { stdout } = await run(process.execPath, [join(project, 'dist', `${name}.js`), ...args], {
+    env: { ...process.env, FLOTILLA_BOOTSTRAP: cluster.bootstrap.join() },
+  })
+  return stdout.trimEnd().split('\n')
+}
+
+it('appends with the producer, and reads it with the consumer, each customer in order', async () => {
+  expect(await example('producer')).toEqual([
+    'ann: partition 2, offset 0',
+    'bob: partition 1, offset 0',
+    'ann: partition 2, offset 1',
+    'cleo: partition 1, offset 1',
+  ])
+  const lines = await example('consumer', '--until-end')
+  // Partitions come interleaved, each of them in order.
+  expect(lines.filter((line) => line.startsWith('1/'))).toEqual([
+    '1/0  bob  {"customer":"bob","item":"coffee"}',
+    '1/1  cleo  {"customer":"cleo","item":"tea"}',
+  ])
+  expect(lines.filter((line) => line.startsWith('2/'))).toEqual([
+    '2/0  ann  {"customer":"ann","item":"tea"}',
+    '2/1  ann  {"customer":"ann","item":"cake"}',
+  ])
+  expect(lines).toHaveLength(4)
+})
+
+it('goes on where the topic is there already', async () => {
+  const lines = await example('producer')
+  expect(lines).toHaveLength(4)
+  expect((await example('consumer', '--until-end')).length).toBeGreaterThanOrEqual(4)
+})
