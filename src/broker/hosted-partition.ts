@@ -9,6 +9,7 @@ export class HostedPartition {
   readonly replica: Replica
   readonly machine: PartitionMachine
   readonly #listeners = new Set<(error: FlotillaError) => void>()
+  #stoppedWith: (() => FlotillaError) | undefined
 
   constructor(topic: string, replica: Replica, machine: PartitionMachine) {
     this.topic = topic
@@ -16,13 +17,19 @@ export class HostedPartition {
     this.machine = machine
   }
 
-  /** Calls `listener` when this replica ends: its topic is deleted, its disk failed, the node stops. */
+  /** Calls `listener` when this replica ends: its topic is deleted, the node stops. At once where it has ended. */
   onStop(listener: (error: FlotillaError) => void): Cancel {
+    if (this.#stoppedWith !== undefined) {
+      listener(this.#stoppedWith())
+      return () => undefined
+    }
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
   stop(error: () => FlotillaError): void {
+    if (this.#stoppedWith !== undefined) return
+    this.#stoppedWith = error
     this.replica.stop(error)
     for (const listener of this.#listeners) listener(error())
   }

@@ -104,8 +104,10 @@ export class NodeLoop {
         }
       })
     }
-    this.#flush()
-    if (this.#committing === undefined && this.#gathered.length > 0) this.#startCommit()
+    this.#guarded(() => {
+      this.#flush()
+      if (this.#committing === undefined && this.#gathered.length > 0) this.#startCommit()
+    })
   }
 
   #tellPersisted(replica: Replica, token: PersistToken): () => void {
@@ -141,14 +143,14 @@ export class NodeLoop {
   #storageFailed(error: unknown): void {
     this.#committing = undefined
     this.#failed = true
-    for (const replica of this.#replicas.values()) {
-      replica.step({ type: 'storageFailed' })
-      // Followers notice the silence; those who wait here are told at once.
-      replica.stop(
-        () => new FlotillaError('STORAGE_FAILED', `the disk of this node failed: ${String(error)}`),
-      )
-    }
+    // Followers notice the silence; those who wait here are told at once.
+    for (const replica of this.#replicas.values()) replica.step({ type: 'storageFailed' })
+    this.#stopAll(() => new FlotillaError('STORAGE_FAILED', `the disk of this node failed: ${String(error)}`))
     this.#onFailure(new Error(`the disk failed and the node stops: ${String(error)}`, { cause: error }))
+  }
+
+  #stopAll(error: () => FlotillaError): void {
+    for (const replica of this.#replicas.values()) replica.stop(error)
   }
 
   /** A broken invariant stops the node rather than letting it go on with it. */
@@ -158,11 +160,13 @@ export class NodeLoop {
       work()
     } catch (error) {
       this.#failed = true
-      this.#logger.error(
-        { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
-        'invariant broken',
+      const broken = error instanceof Error ? error : new Error(String(error))
+      this.#logger.error({ error: broken.stack ?? broken.message }, 'invariant broken')
+      // No turn will come that could answer those who wait.
+      this.#stopAll(
+        () => new FlotillaError('INTERNAL', `an invariant broke: ${broken.message}`, { cause: broken }),
       )
-      this.#onFailure(error instanceof Error ? error : new Error(String(error)))
+      this.#onFailure(broken)
     }
   }
 }

@@ -55,10 +55,14 @@ export class Node {
   readonly #partitions = new Map<GroupId, HostedPartition>()
   /** Groups that were created just now and whose preferred leader this node is, with their age in ticks. */
   readonly #eager = new Map<GroupId, number>()
+  /** Deleted groups whose data this node has given up since its start. */
+  readonly #destroyed = new Set<GroupId>()
   /** States at the low ends of the logs that the start found. */
   readonly #lowStates = new Map<GroupId, Uint8Array>()
   #cancelTick: Cancel | undefined
   #stopping = false
+  /** A leader of the metadata group was known at some time since the start. */
+  #wasTakenIn = false
 
   constructor(
     env: Env,
@@ -83,6 +87,10 @@ export class Node {
       logger: env.logger,
       flush: () => this.links.flush(),
       onFailure,
+    })
+    this.leaders.onChange((groupId) => {
+      if (groupId === METADATA_GROUP && this.leaders.get(groupId)?.leader !== undefined)
+        this.#wasTakenIn = true
     })
     this.view = new ClusterView(
       env.clock,
@@ -275,14 +283,21 @@ export class Node {
   #dropGroup(groupId: GroupId, topic: string): void {
     const hosted = this.#partitions.get(groupId)
     if (hosted !== undefined) {
-      hosted.stop(() => new FlotillaError('UNKNOWN_TOPIC', `topic "${topic}" was deleted`))
+      // What was proposed may have been committed, and read, before the deletion.
+      hosted.stop(
+        () => new FlotillaError('UNKNOWN_TOPIC', `topic "${topic}" was deleted`, { effect: 'unknown' }),
+      )
       this.#partitions.delete(groupId)
       this.loop.remove(hosted.replica)
     }
     this.#eager.delete(groupId)
+    this.damaged.delete(groupId)
     this.leaders.forgetGroup(groupId)
-    if (hosted !== undefined || this.storage.recovered.has(groupId))
-      this.loop.write({ groupId, destroy: true })
+    const isStored = hosted !== undefined || this.storage.recovered.has(groupId)
+    if (!isStored || this.#destroyed.has(groupId)) return
+    // Storage takes the end of a group once; a snapshot of the metadata group may name it again.
+    this.#destroyed.add(groupId)
+    this.loop.write({ groupId, destroy: true })
   }
 
   #host(): ReplicaHost {
@@ -316,6 +331,9 @@ export class Node {
       case 'topicDeleted':
         for (const [groupId, hosted] of this.#partitions) {
           if (hosted.topic === event.name) this.#dropGroup(groupId, event.name)
+        }
+        for (const groupId of this.damaged.keys()) {
+          if (state.deletedGroupIds.has(groupId)) this.#dropGroup(groupId, event.name)
         }
         break
     }
@@ -395,7 +413,7 @@ export class Node {
 
   /** Only a node that nobody has taken in yet gives up: one wrong node must not stop a cluster that works. */
   #refused(error: FlotillaError): void {
-    if (this.leaders.get(METADATA_GROUP)?.leader === undefined) this.#onFailure(error)
+    if (!this.#wasTakenIn) this.#onFailure(error)
   }
 
   #leaderNotices(): LeaderNotice[] {
@@ -430,15 +448,12 @@ function configurationOf(nodeIds: readonly string[]): Configuration {
   return { voters: nodeIds.map(asNodeId).toSorted(), votersOutgoing: [], learners: [] }
 }
 
-/** Index, term and digest of the newest entry that the stored state holds. */
-function foldedMark(bootstrap: Bootstrap): {
-  index: Bootstrap['applied']
-  term: Bootstrap['last']['term']
-  digest: Bootstrap['last']['digest']
-} {
+/** The mark of the newest entry that the stored state holds; undefined where the start didn't load that entry. */
+function foldedMark(bootstrap: Bootstrap): LogMark | undefined {
   const { applied, lowEnd, last, tail } = bootstrap
   if (applied === lowEnd.index) return lowEnd
   if (applied === last.index) return last
   const entry = tail.find(({ index }) => index === applied)
-  return entry ?? { index: applied, term: last.term, digest: last.digest }
+  // The mark alone: the entry holds its payload.
+  return entry === undefined ? undefined : { index: entry.index, term: entry.term, digest: entry.digest }
 }
