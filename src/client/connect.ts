@@ -31,7 +31,13 @@ class FlotillaClient implements Client {
     const connections = new Connections(env.network)
     const watch = new LayoutWatch(env, connections, addressesOf(options.bootstrap ?? DEFAULT_BOOTSTRAP))
     const caller = new Caller(env, connections, watch, timeoutMs)
-    this.#parts = { env, connections, watch, topics: new TopicSource(watch, caller), timeoutMs }
+    this.#parts = {
+      env,
+      connections,
+      watch,
+      topics: new TopicSource(env, connections, watch, caller),
+      timeoutMs,
+    }
     this.topics = topicCalls(caller, env)
     this.cluster = clusterCalls(caller)
   }

@@ -56,11 +56,14 @@ export interface Attempt {
   readonly outcome: 'appended' | 'duplicate' | FlotillaError
 }
 
-/** Decides on an append before the broker does: fail it so, append it but lose the answer, or `undefined`: go on. */
+/**
+ * Decides on an append before the broker does: fail it so, append it but lose the answer, lose it altogether, or
+ * `undefined`: go on.
+ */
 export type Interference = (
   append: AppendRequest,
   node: string,
-) => FlotillaError | 'append silently' | undefined
+) => FlotillaError | 'append silently' | 'stay silent' | undefined
 
 /** A cluster in memory whose partitions are shared by its nodes: what a client can see of a real one. */
 export class FakeBroker {
@@ -234,6 +237,7 @@ export class FakeBroker {
 
   #append(append: AppendRequest, node: string): AppendResponse | FlotillaError | undefined {
     const interference = this.interfere(append, node)
+    if (interference === 'stay silent') return undefined
     const outcome = interference instanceof FlotillaError ? interference : this.#decide(append, node)
     const kind = outcome instanceof FlotillaError ? outcome : outcome.duplicate ? 'duplicate' : 'appended'
     this.attempts.push({ node, append, outcome: kind })

@@ -108,6 +108,17 @@ describe('records keep their order and come once', () => {
     expect(offsetsOf(acknowledged)).toEqual(values.map((_, index) => index))
     expect(valuesOf(broker, 'orders')).toEqual(values)
   })
+  it('when the leader hangs with its connection open: another node is asked, and the new leader gets it', async () => {
+    const { broker, producer } = await started()
+    await producer.send(record('a'))
+    broker.interfere = (_append, node) => (node === 'n1' ? 'stay silent' : undefined)
+    const sentAtMs = broker.clock.nowMs()
+    const sent = [producer.send(record('b')), producer.send(record('c'))]
+    broker.clock.setTimer(1500, () => broker.elect('orders', 0, 'n2', false))
+    expect(offsetsOf(await Promise.all(sent))).toEqual([1, 2])
+    expect(broker.clock.nowMs() - sentAtMs).toBeLessThan(5000)
+    expect(valuesOf(broker, 'orders')).toEqual(['a', 'b', 'c'])
+  })
   it('when an append took effect but its answer was lost: the same sequence is answered as a duplicate', async () => {
     const { broker, producer } = await started()
     broker.interfere = () => {

@@ -18,8 +18,8 @@ type OnOutcome = (outcome: BatchOutcome) => void
 
 /** One AppendStream to one node, shared by all partitions of a producer; opened anew after a loss, when next used. */
 export class AppendLink {
+  readonly address: string
   readonly #connections: Connections
-  readonly #address: string
   /** Called after outcomes were told, and when a full stream takes more again. */
   readonly #onProgress: () => void
   readonly #waiting = new Map<number, OnOutcome>()
@@ -31,7 +31,7 @@ export class AppendLink {
 
   constructor(connections: Connections, address: string, onProgress: () => void) {
     this.#connections = connections
-    this.#address = address
+    this.address = address
     this.#onProgress = onProgress
   }
 
@@ -63,7 +63,7 @@ export class AppendLink {
   }
 
   #open(): Sink<AppendStreamRequest> & FlowControl {
-    const stream = this.#connections.to(this.#address).duplex(logMethods.appendStream, {
+    const stream = this.#connections.to(this.address).duplex(logMethods.appendStream, {
       onMessage: (message) => this.#answer(message),
       onEnd: () => {},
       onClose: (error) => this.#lose(error),
@@ -89,7 +89,7 @@ export class AppendLink {
   #lose(error: RpcError | undefined): void {
     const ended = new RpcError(
       StatusCode.unavailable,
-      `${this.#address} ended the stream before all was answered`,
+      `${this.address} ended the stream before all was answered`,
     )
     const outcome = { error: fromRpcError(error ?? ended) }
     const waiting = [...this.#waiting.values()]

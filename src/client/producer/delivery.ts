@@ -1,24 +1,45 @@
 import { crc32 } from 'node:zlib'
 import type { Cancel, Env } from '../../env/index.ts'
-import type { FlotillaError } from '../../wire/index.ts'
+import { FlotillaError } from '../../wire/index.ts'
 import type { Connections } from '../connections.ts'
-import { candidatesOf } from '../layout.ts'
+import { candidatesOf, partitionOf } from '../layout.ts'
 import type { LayoutWatch } from '../layout-watch.ts'
 import { AppendLink } from './append-link.ts'
-import { type Batch, PartitionSender, type SenderOptions, type Settlement } from './partition-sender.ts'
+import {
+  type Batch,
+  type BatchOutcome,
+  PartitionSender,
+  type SenderOptions,
+  type Settlement,
+} from './partition-sender.ts'
 import type { PendingRecord } from './pending-record.ts'
 
 interface Lane {
   readonly topic: string
   readonly partition: number
   readonly sender: PartitionSender<PendingRecord>
+  /** What has no answer yet, oldest first. */
+  readonly out: Map<Batch<PendingRecord>, Sent>
   cancelTimer: Cancel | undefined
 }
+
+interface Sent {
+  readonly address: string
+  readonly sentMs: number
+}
+
+/**
+ * A node that is silent for so long may hang, with its connection open. Then another node is asked who leads; if it is
+ * no longer the silent one, what went there is sent anew. (Otherwise only the connection's keepalive would tell.)
+ */
+const SILENCE_MS = 1000
 
 export interface DeliveryEvents {
   /** No more can be sent by this producer. */
   readonly onFatal: (error: FlotillaError) => void
   readonly onBatchSent: (topic: string, partition: number) => void
+  /** This node leaves appends to the topic without an answer; who leads should be asked elsewhere. */
+  readonly onSilence: (topic: string, address: string) => void
 }
 
 export type DeliveryOptions = Omit<SenderOptions, 'place'> & { readonly producerId: string }
@@ -89,7 +110,7 @@ export class Delivery {
     if (lane === undefined) {
       const place = `partition ${partition} of topic ${topic}`
       const sender = new PartitionSender<PendingRecord>({ ...this.#options, place })
-      lane = { topic, partition, sender, cancelTimer: undefined }
+      lane = { topic, partition, sender, out: new Map(), cancelTimer: undefined }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -117,6 +138,9 @@ export class Delivery {
     const { sender } = lane
     const nowMs = this.#env.clock.nowMs()
     this.#settle(lane, sender.expire(nowMs))
+    // What was given up is waited for no longer.
+    for (const batch of lane.out.keys()) if (!batch.out) lane.out.delete(batch)
+    this.#leaveSilentNode(lane, nowMs)
     const link = this.#linkFor(lane)
     for (;;) {
       if (!link.hasRoom) {
@@ -127,12 +151,12 @@ export class Delivery {
       if (batch === undefined) return
       links.add(link)
       this.#events.onBatchSent(lane.topic, lane.partition)
-      this.#send(link, lane, batch)
+      this.#send(link, lane, batch, nowMs)
     }
   }
 
-  #send(link: AppendLink, lane: Lane, batch: Batch<PendingRecord>): void {
-    const { topic, partition, sender } = lane
+  #send(link: AppendLink, lane: Lane, batch: Batch<PendingRecord>, sentMs: number): void {
+    const { topic, partition } = lane
     const { sequence, epoch, records } = batch
     const append = {
       topic,
@@ -142,14 +166,35 @@ export class Delivery {
       producer: { producerId: this.#options.producerId, epoch, sequence },
       recordsCrc32: crc32(records),
     }
+    const sent = { address: link.address, sentMs }
+    lane.out.set(batch, sent)
     link.append(append, (outcome) => {
       if (this.#stopped) return
-      if ('error' in outcome && outcome.error.leader !== undefined) {
-        this.#watch.learnLeader(topic, partition, outcome.error.leader)
-      }
-      this.#settle(lane, sender.answered(batch, outcome, this.#env.clock.nowMs()))
-      this.#dueNextTurn(lane)
+      // A failure of a try that was given up says nothing about the one after it; a success does.
+      if ('error' in outcome && lane.out.get(batch) !== sent) return
+      this.#answered(lane, batch, outcome)
     })
+  }
+
+  #answered(lane: Lane, batch: Batch<PendingRecord>, outcome: BatchOutcome): void {
+    lane.out.delete(batch)
+    if ('error' in outcome && outcome.error.leader !== undefined) {
+      this.#watch.learnLeader(lane.topic, lane.partition, outcome.error.leader)
+    }
+    this.#settle(lane, lane.sender.answered(batch, outcome, this.#env.clock.nowMs()))
+    this.#dueNextTurn(lane)
+  }
+
+  #leaveSilentNode(lane: Lane, nowMs: number): void {
+    const silent = [...lane.out].filter(([, { sentMs }]) => nowMs >= sentMs + SILENCE_MS)
+    if (silent.length === 0) return
+    const { layout } = this.#watch
+    const leaderNodeId = partitionOf(layout, lane.topic, lane.partition)?.leaderNodeId
+    const leader = leaderNodeId === undefined ? undefined : layout.addresses.get(leaderNodeId)
+    for (const [batch, { address }] of silent) {
+      if (leader === undefined || leader === address) this.#events.onSilence(lane.topic, address)
+      else this.#answered(lane, batch, { error: silentError(address) })
+    }
   }
 
   #linkFor({ topic, partition, sender }: Lane): AppendLink {
@@ -173,9 +218,12 @@ export class Delivery {
   #setTimer(lane: Lane): void {
     lane.cancelTimer?.()
     lane.cancelTimer = undefined
-    const wakeMs = lane.sender.wakeMs()
-    if (wakeMs === undefined || this.#stopped || this.#due.has(lane)) return
-    const delayMs = Math.max(0, wakeMs - this.#env.clock.nowMs())
+    if (this.#stopped || this.#due.has(lane)) return
+    const nowMs = this.#env.clock.nowMs()
+    const silenceMs = lane.out.size === 0 ? Infinity : nowMs + SILENCE_MS
+    const wakeMs = Math.min(lane.sender.wakeMs() ?? Infinity, silenceMs)
+    if (wakeMs === Infinity) return
+    const delayMs = Math.max(0, wakeMs - nowMs)
     lane.cancelTimer = this.#env.clock.setTimer(delayMs, () => this.#dueNextTurn(lane))
   }
 
@@ -195,3 +243,6 @@ export class Delivery {
     if (fatal !== undefined && !this.#stopped) this.#events.onFatal(fatal)
   }
 }
+
+const silentError = (address: string): FlotillaError =>
+  new FlotillaError('UNKNOWN_OUTCOME', `${address} gave no answer and leads no longer`)

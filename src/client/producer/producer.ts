@@ -68,6 +68,7 @@ export class FlotillaProducer implements Producer {
     }
     this.#delivery = new Delivery(env, connections, watch, deliveryOptions, {
       onFatal: (error) => this.#stop(error),
+      onSilence: (topic, address) => parts.topics.refresh(topic, address),
       onBatchSent: (topic, partition) => this.#chooser.batchClosed(topic, partition),
     })
   }
