@@ -71,6 +71,11 @@ export class ClusterLauncher implements AsyncDisposable {
     return [...this.#running.keys()]
   }
 
+  /** Undefined where the node isn't running. */
+  pidOf(nodeId: string): number | undefined {
+    return this.#running.get(nodeId)?.process.pid
+  }
+
   async startAll(): Promise<void> {
     await Promise.all(this.plan.nodes.map(({ nodeId }) => this.start(nodeId)))
   }

@@ -22,12 +22,7 @@ export function describeError(error: unknown): string {
   if (error instanceof CommandFailure) return error.message
   if (error instanceof FlotillaError) {
     const { wayOut } = ERROR_REASONS[error.reason]
-    const range = error.offsetRange
-    const offsets =
-      range === undefined
-        ? ''
-        : `\n  offsets from ${range.lowOffset} up to ${range.highWatermark} (the next to come) are there`
-    return `${error.message} (${error.reason})${offsets}\n  ${wayOut}`
+    return `${error.message} (${error.reason})\n  ${wayOut}`
   }
   if (error instanceof Error) return error.message === '' ? error.name : error.message
   return String(error)

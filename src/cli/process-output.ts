@@ -18,7 +18,8 @@ export function processOutput(
     isTTY,
     colours: isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
     get columns() {
-      return isTTY ? stream.columns : Infinity
+      // Some terminals say 0.
+      return isTTY ? stream.columns || 80 : Infinity
     },
     get closed() {
       return closed

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { registerBench } from './bench/command.ts'
 import { registerCluster } from './commands/cluster.ts'
 import { registerConfig } from './commands/config.ts'
 import { registerConsume } from './commands/consume.ts'
@@ -34,6 +35,7 @@ export function buildProgram(context: CliContext): Command {
   registerCluster(program, context)
   registerPartition(program, context)
   registerConfig(program, context)
+  registerBench(program, context)
   return program
 }
 

@@ -99,15 +99,6 @@ describe('what fails', () => {
     expect(asked).toEqual(['a:1', 'b:2', 'a:1', 'b:2'])
   })
 
-  it('says the range where an offset is out of it', async () => {
-    const error = new FlotillaError('OFFSET_OUT_OF_RANGE', 'offset 9 is too high', {
-      offsetRange: { lowOffset: 2, highWatermark: 7 },
-    })
-    const context = fakeContext({ client: failingWith(error) })
-    await runCli(context, ['topic', 'list'])
-    expect(context.stderr.text).toContain('offsets from 2 up to 7')
-  })
-
   it('is quiet where nobody reads standard output any more', async () => {
     const context = fakeContext({ client: failingWith(new Error('aborted')) })
     context.stdout.closed = true

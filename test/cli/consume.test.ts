@@ -30,8 +30,9 @@ async function consume(args: string, context?: FakeContext) {
 
 describe('flotilla consume', () => {
   it('fails on an unknown topic', async () => {
-    const { exitCode, err } = await consume('nope --until-end')
+    const { exitCode, out, err } = await consume('nope --until-end')
     expect(exitCode).toBe(1)
+    expect(out).toBe('')
     expect(err).toContain('UNKNOWN_TOPIC')
   })
 

@@ -156,7 +156,7 @@ describe('flotilla dev', () => {
       '--id n1 --listen 127.0.0.1:9001 --data d/n1 --cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002',
       '--id n2 --listen 127.0.0.1:9002 --data d/n2 --cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002',
     ])
-    expect(context.stdout.text).toContain('--bootstrap 127.0.0.1:9001')
+    expect(context.stdout.text).toContain('export FLOTILLA_BOOTSTRAP=127.0.0.1:9001,127.0.0.1:9002\n')
     expect(spawned.every(({ signals }) => signals.join() === 'SIGTERM')).toBe(true)
   })
 })

@@ -73,16 +73,19 @@ async function consume(context: CliContext, topic: string, flags: ConsumeFlags):
 
 async function print(context: CliContext, reader: Reader, printer: RecordPrinter): Promise<void> {
   const { stdout, interrupted } = context
-  stdout.write(printer.head)
+  // The head waits for the first records, so that nothing is written where there is only an error.
+  let { head } = printer
   try {
     for await (const batch of reader.batches()) {
       if (interrupted.aborted) break
-      if (!stdout.write(printer.batch(batch))) await stdout.drained()
+      const hasRoom = stdout.write(head + printer.batch(batch))
+      head = ''
+      if (!hasRoom) await stdout.drained()
     }
   } catch (error) {
     if (!interrupted.aborted) throw error
   }
-  stdout.write(printer.tail)
+  stdout.write(head + printer.tail)
 }
 
 /** Turns records into text as they come; keeps nothing of them. */

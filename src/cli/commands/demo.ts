@@ -8,7 +8,7 @@ import { lossLine, runShow } from '../demo/show.ts'
 import { CommandFailure } from '../failure.ts'
 import { formatDuration } from '../format.ts'
 import { leafCommand, nonEmpty } from '../options.ts'
-import { checkPorts, untilAborted, withClusterFlags, type ClusterFlags } from './dev.ts'
+import { bootstrapLine, checkPorts, untilAborted, withClusterFlags, type ClusterFlags } from './dev.ts'
 
 interface DemoFlags extends ClusterFlags {
   readonly input?: string
@@ -104,16 +104,14 @@ function readInput(context: CliContext, flags: DemoFlags): Promise<DemoInput> {
 }
 
 function invitation(plan: ClusterPlan, topic: string): string {
-  const [first = ''] = plan.bootstrap.split(',')
-  const flag = first === '127.0.0.1:7101' ? '' : ` --bootstrap ${plan.bootstrap}`
   return `
 The cluster stays up. In another terminal:
 
-  npx flotilla cluster describe${flag}
-  npx flotilla consume ${topic} --until-end --max 10${flag}
-  npx flotilla topic create orders --partitions 3${flag}
-  printf 'ann: tea\\nbob: coffee\\n' | npx flotilla produce orders --key-separator ': '${flag}
-  npx flotilla consume orders --until-end --output ndjson${flag}
+${bootstrapLine(plan)}  npx flotilla cluster describe
+  npx flotilla consume ${topic} --until-end --max 10
+  npx flotilla topic create orders --partitions 3
+  printf 'ann: tea\\nbob: coffee\\n' | npx flotilla produce orders --key-separator ': '
+  npx flotilla consume orders --until-end --output ndjson
 
 Ctrl-C stops it; the data stays in the folder.
 `

@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { prettyLine } from '../../env/node/logger.ts'
 import { awaitFormed, Interrupted } from '../cluster-ready.ts'
-import { ClusterLauncher, describeExit, planCluster } from '../cluster-launcher.ts'
+import { ClusterLauncher, describeExit, planCluster, type ClusterPlan } from '../cluster-launcher.ts'
 import type { CliContext } from '../context.ts'
 import { wrongUse } from '../failure.ts'
 import { paint, type Style } from '../format.ts'
-import { leafCommand, nonEmpty, wholeNumber } from '../options.ts'
+import { defaultBootstrap, leafCommand, nonEmpty, wholeNumber } from '../options.ts'
 
 export interface ClusterFlags {
   readonly port: number
@@ -71,7 +71,7 @@ async function runDev(context: CliContext, flags: DevFlags): Promise<void> {
     if (error instanceof Interrupted || interrupted.aborted) return
     throw error
   }
-  stdout.write(invitation(plan.bootstrap.split(',')[0] ?? '', plan.nodes.length))
+  stdout.write(invitation(plan))
   await untilAborted(interrupted)
   stderr.write('stopping\n')
 }
@@ -81,15 +81,19 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-function invitation(address: string, nodes: number): string {
-  const flag = address === '127.0.0.1:7101' ? '' : ` --bootstrap ${address}`
+/** What a client has to be told where the cluster isn't at the usual address; else nothing. */
+export function bootstrapLine({ bootstrap }: ClusterPlan): string {
+  return bootstrap.split(',').includes(defaultBootstrap) ? '' : `  export FLOTILLA_BOOTSTRAP=${bootstrap}\n`
+}
+
+function invitation(plan: ClusterPlan): string {
   return `
 The cluster is up. In another terminal:
 
-  npx flotilla topic create orders --partitions 3 --replication ${nodes >= 3 ? 3 : 1}${flag}
-  printf 'ann: tea\\nbob: coffee\\n' | npx flotilla produce orders --key-separator ': '${flag}
-  npx flotilla consume orders --until-end${flag}
-  npx flotilla cluster describe${flag}
+${bootstrapLine(plan)}  npx flotilla topic create orders --partitions 3 --replication ${plan.nodes.length >= 3 ? 3 : 1}
+  printf 'ann: tea\\nbob: coffee\\n' | npx flotilla produce orders --key-separator ': '
+  npx flotilla consume orders --until-end
+  npx flotilla cluster describe
 
 Ctrl-C stops it.
 `

@@ -33,7 +33,7 @@ export async function takeLeaderDown(stage: Stage): Promise<string> {
   const { context, narration, ledger, events, traffic } = stage
   const partition = busiestPartition(ledger)
   narration.line(
-    `the input is through; for what comes it goes round again, each line as a new event, ${ratePerSecond} a second`,
+    `the input is all in; from here on it is streamed again, round after round, as new events, ${ratePerSecond} a second`,
   )
   const ended = new AbortController()
   const stop = AbortSignal.any([ended.signal, context.interrupted])

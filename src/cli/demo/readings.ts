@@ -79,7 +79,7 @@ export class KeySample {
   }
 }
 
-/** What is wrong with a reading, in words; "nothing" where nothing is. */
+/** What is wrong with a reading, in words. */
 export function describeFlaws(result: AuditResult): string {
   const flaws: string[] = []
   const add = (count: number, what: string): void => {
@@ -91,5 +91,5 @@ export function describeFlaws(result: AuditResult): string {
   add(result.altered, 'altered')
   add(result.gaps, 'offsets missing')
   add(result.foreign, 'that nobody sent')
-  return flaws.length === 0 ? 'nothing' : listing(flaws)
+  return flaws.length === 0 ? 'nothing wrong' : listing(flaws)
 }

@@ -105,7 +105,7 @@ async function readBack(stage: Stage): Promise<void> {
   })
   if (context.interrupted.aborted) return
   narration.line(
-    `${plural(result.read, 'event')} of ${plural(result.keys, 'key')} read; wrong: ${describeFlaws(result)}`,
+    `${plural(result.read, 'event')} of ${plural(result.keys, 'key')} read: ${describeFlaws(result)}`,
   )
   if (!isFlawless(result)) {
     throw new CommandFailure(`what was read is not what was acknowledged: ${describeFlaws(result)}`)
@@ -162,7 +162,7 @@ async function readFromEachNode(stage: Stage): Promise<void> {
         ? `; ${formatCount(result.unacknowledged)} more whose outcome was unknown are there`
         : ''
     narration.line(
-      `${nodeId}: ${formatCount(result.found)} of ${formatCount(ledger.acknowledgedCount)} acknowledged events${unacknowledged}; wrong: ${describeFlaws(result)}`,
+      `${nodeId}: ${formatCount(result.found)} of ${formatCount(ledger.acknowledgedCount)} acknowledged events${unacknowledged}: ${describeFlaws(result)}`,
     )
   }
   verdict(stage, results)

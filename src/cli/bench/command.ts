@@ -1,0 +1,272 @@
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { LIMITS } from '../../wire/limits.ts'
+import type { CliContext } from '../context.ts'
+import { CommandFailure, wrongUse } from '../failure.ts'
+import { formatCount } from '../format.ts'
+import { addressFault, leafCommand, nonEmpty, withOutput, wholeNumber, type OutputFlags } from '../options.ts'
+import { printAnswer } from '../print.ts'
+import { benchAppend, type BenchContext } from './append.ts'
+import type { ClusterChoice } from './bench-cluster.ts'
+import { benchFailover } from './failover.ts'
+import { stampBytes } from './payloads.ts'
+import { benchRead } from './read.ts'
+import { appendAnswer, failoverAnswer, readAnswer, tailAnswer } from './report.ts'
+import { batchedInFlight, benchAll, suiteAnswer } from './suite.ts'
+import { benchTail } from './tail.ts'
+import { inFlightBound } from './targets.ts'
+
+interface CommonFlags extends OutputFlags {
+  readonly data?: string
+  readonly size: number
+  readonly partitions: number
+  readonly runs: number
+}
+interface ClusterFlags {
+  readonly bootstrap?: string
+}
+interface AppendFlags extends CommonFlags, ClusterFlags {
+  readonly mode: 'batched' | 'single'
+  readonly inFlight?: number
+  readonly rate?: number
+  readonly durationS: number
+  readonly warmupS: number
+}
+interface ReadFlags extends CommonFlags, ClusterFlags {
+  readonly preloadMb: number
+  readonly readers: number
+  readonly tail?: boolean
+  readonly rate: number
+  readonly durationS: number
+  readonly warmupS: number
+}
+interface FailoverFlags extends CommonFlags {
+  readonly rate: number
+  readonly killAfterS: number
+  readonly durationS: number
+}
+interface AllFlags extends OutputFlags {
+  readonly data?: string
+  readonly quick?: boolean
+}
+
+const maxValueBytes = LIMITS.maxRecordBytes - 64
+const maxRate = 10_000_000
+const maxSeconds = 3600
+
+const helpText = `
+Without --bootstrap three nodes are started, each in a process of its own, on free ports of 127.0.0.1, with data in a
+folder that is removed afterwards. Replication factor 3; every acknowledged record is synced to disk by a majority.
+The client is the process of the benchmark itself. What is measured, and how: docs/performance.md.`
+
+export function registerBench(program: Command, context: CliContext): void {
+  const bench = program.command('bench').description('measure what a cluster does on this machine')
+  const world = benchContext(context, program.version() ?? 'unknown')
+  registerAppend(bench, world)
+  registerRead(bench, world)
+  registerFailover(bench, world)
+  registerAll(bench, world)
+}
+
+function benchContext(context: CliContext, version: string): BenchContext {
+  return {
+    context,
+    version,
+    network: async () => (await import('../../env/node/index.ts')).nodeEnv({ level: 'silent' }).network,
+  }
+}
+
+function registerAppend(bench: Command, world: BenchContext): void {
+  const command = leafCommand(bench, 'append', 'append as fast as it goes, or at a fixed rate')
+    .addOption(
+      new Option('--mode <mode>', "batched: the client's producer; single: a request for each record")
+        .choices(['batched', 'single'])
+        .default('batched'),
+    )
+    .option(
+      '--in-flight <n>',
+      'records without an acknowledgement at once (default: 256 with single, 4096 with batched)',
+      wholeNumber(1, 1_000_000),
+    )
+    .option(
+      '--rate <n>',
+      'records a second, whatever the answers do; latency counts from the time at which each was due',
+      wholeNumber(1, maxRate),
+    )
+  withTimes(withBootstrap(withCommon(command, 0, 1024)), 10).action((flags: AppendFlags) =>
+    append(world, flags),
+  )
+}
+
+async function append(world: BenchContext, flags: AppendFlags): Promise<void> {
+  const { context } = world
+  const { mode, size, partitions, runs, rate } = flags
+  const report = await benchAppend(world, choiceOf(flags), {
+    mode,
+    sizeBytes: size,
+    partitions,
+    inFlight: inFlightOf(flags),
+    ...(rate !== undefined && { ratePerSecond: rate }),
+    durationMs: flags.durationS * 1000,
+    warmupMs: flags.warmupS * 1000,
+    runs,
+  })
+  printAnswer(context, flags.output, appendAnswer(report))
+}
+
+function inFlightOf({ mode, size, inFlight, rate }: AppendFlags): number {
+  switch (mode) {
+    case 'single':
+      // A rate that can't be held shows in the latency, not in what leaves.
+      return inFlight ?? (rate === undefined ? 256 : inFlightBound(size))
+    case 'batched': {
+      const bound = inFlightBound(size)
+      if (inFlight !== undefined && inFlight > bound) {
+        throw wrongUse(
+          `error: the producer has room for ${formatCount(bound)} records of ${formatCount(size)} bytes at once; choose a lower --in-flight`,
+        )
+      }
+      return inFlight ?? (rate === undefined ? batchedInFlight(size) : bound)
+    }
+  }
+}
+
+function registerRead(bench: Command, world: BenchContext): void {
+  const command = leafCommand(bench, 'read', 'read old records, or follow the tail')
+    .option(
+      '--preload-mb <n>',
+      'how much is appended before it is read, in 10⁶ bytes',
+      wholeNumber(1, 100_000),
+      256,
+    )
+    .option('--readers <n>', 'readers at once; without --tail also 1, 2, 4 … below it', wholeNumber(1, 64), 4)
+    .option('--tail', 'follow the tail while records come in, and show how far behind the readers are')
+    .option('--rate <n>', 'with --tail: records a second', wholeNumber(1, maxRate), 5000)
+  withTimes(withBootstrap(withCommon(command, stampBytes, 1024)), 10).action((flags: ReadFlags) =>
+    read(world, flags),
+  )
+}
+
+async function read(world: BenchContext, flags: ReadFlags): Promise<void> {
+  const { size, partitions, readers, runs } = flags
+  if (flags.tail === true) {
+    const report = await benchTail(world, choiceOf(flags), {
+      sizeBytes: size,
+      partitions,
+      readers,
+      ratePerSecond: flags.rate,
+      durationMs: flags.durationS * 1000,
+      warmupMs: flags.warmupS * 1000,
+      runs,
+    })
+    printAnswer(world.context, flags.output, tailAnswer(report))
+    return
+  }
+  const report = await benchRead(world, choiceOf(flags), {
+    sizeBytes: size,
+    partitions,
+    preloadBytes: flags.preloadMb * 1e6,
+    readers: readerCounts(readers),
+    runs,
+  })
+  printAnswer(world.context, flags.output, readAnswer(report))
+}
+
+/** 1, 2, 4 … up to `most`, and `most` itself. */
+export function readerCounts(most: number): number[] {
+  const counts: number[] = []
+  for (let count = 1; count < most; count *= 2) counts.push(count)
+  return [...counts, most]
+}
+
+function registerFailover(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'failover',
+    'kill a leader under load; exit code 1 if a record was lost or doubled',
+  )
+    .option('--rate <n>', 'records a second', wholeNumber(1, maxRate), 1000)
+    .option('--kill-after-s <n>', 'seconds before the leader is killed', wholeNumber(1, maxSeconds), 5)
+    .option('--duration-s <n>', 'seconds of load in all', wholeNumber(2, maxSeconds), 20)
+  withCommon(command, stampBytes, 1024).action((flags: FailoverFlags) => failover(world, flags))
+}
+
+async function failover(world: BenchContext, flags: FailoverFlags): Promise<void> {
+  const { size, partitions, rate, killAfterS, durationS, runs } = flags
+  if (killAfterS >= durationS) {
+    throw wrongUse(
+      `error: the leader is killed after ${killAfterS} s, when the load of ${durationS} s is over; choose a lower --kill-after-s`,
+    )
+  }
+  const report = await benchFailover(world, flags.data, {
+    sizeBytes: size,
+    partitions,
+    ratePerSecond: rate,
+    killAfterMs: killAfterS * 1000,
+    durationMs: durationS * 1000,
+    runs,
+  })
+  printAnswer(world.context, flags.output, failoverAnswer(report))
+  if (!report.flawless) throw notFlawless()
+}
+
+function registerAll(bench: Command, world: BenchContext): void {
+  const command = leafCommand(bench, 'all', 'the table of cases, with a failover at the end')
+    .option('--quick', 'the main cases alone, one short run each: about a minute')
+    .option('--data <dir>', 'where the nodes keep their data', nonEmpty)
+  withOutput(command).action(async (flags: AllFlags) => {
+    const report = await benchAll(world, flags.data, flags.quick === true)
+    printAnswer(world.context, flags.output, suiteAnswer(report))
+    if (!report.failover.flawless) throw notFlawless()
+  })
+}
+
+function notFlawless(): CommandFailure {
+  return new CommandFailure('what was read back is not what was acknowledged')
+}
+
+function withCommon(command: Command, leastBytes: number, defaultBytes: number): Command {
+  return withOutput(
+    command
+      .option('--size <bytes>', "of a record's value", wholeNumber(leastBytes, maxValueBytes), defaultBytes)
+      .option('--partitions <n>', 'records go to each in turn', wholeNumber(1, 1024), 1)
+      .option('--runs <n>', 'the one in the middle is quoted', wholeNumber(1, 100), 3)
+      .option(
+        '--data <dir>',
+        'where the nodes keep their data (default: the folder for temporary files)',
+        nonEmpty,
+      ),
+  ).addHelpText('after', helpText)
+}
+
+function withTimes(command: Command, seconds: number): Command {
+  return command
+    .option('--duration-s <n>', 'seconds that are measured', wholeNumber(1, maxSeconds), seconds)
+    .option('--warmup-s <n>', 'seconds before that', wholeNumber(0, maxSeconds), 2)
+}
+
+/** FLOTILLA_BOOTSTRAP doesn't count here: a load goes nowhere by accident. */
+function withBootstrap(command: Command): Command {
+  return command.option(
+    '--bootstrap <HOST:PORT,...>',
+    'put the load on a cluster that runs already (FLOTILLA_BOOTSTRAP is not used)',
+    parseAddresses,
+  )
+}
+
+function parseAddresses(text: string): string {
+  for (const address of text.split(',')) {
+    const fault = addressFault(address.trim(), 1)
+    if (fault !== undefined) throw new InvalidArgumentError(`${JSON.stringify(address)}: ${fault}.`)
+  }
+  return text
+}
+
+function choiceOf({
+  bootstrap,
+  data,
+}: {
+  readonly bootstrap?: string
+  readonly data?: string
+}): ClusterChoice {
+  return { ...(bootstrap !== undefined && { bootstrap }), ...(data !== undefined && { data }) }
+}
