@@ -1,5 +1,6 @@
 /** A cluster on this machine, each node in a process of its own, so that taking one down is a real loss. */
 import { prettyLine } from '../env/node/logger.ts'
+import { Interrupted, untilAborted } from './cluster-ready.ts'
 import type { CliContext, ExitStatus, ServerProcess } from './context.ts'
 import { CommandFailure } from './failure.ts'
 
@@ -80,7 +81,10 @@ export class ClusterLauncher implements AsyncDisposable {
     await Promise.all(this.plan.nodes.map(({ nodeId }) => this.start(nodeId)))
   }
 
-  /** Resolves when the node takes calls. Throws with what it said last where it ends before that. */
+  /**
+   * Resolves when the node takes calls. Throws with what it said last where it ends before that, and Interrupted where
+   * the user stops waiting.
+   */
   async start(nodeId: string): Promise<void> {
     const plan = this.plan.nodes.find((node) => node.nodeId === nodeId)
     if (plan === undefined) throw new CommandFailure(`the cluster has no node ${nodeId}`)
@@ -93,7 +97,9 @@ export class ClusterLauncher implements AsyncDisposable {
     const running: Running = { process, lines, ready: false }
     this.#running.set(nodeId, running)
     void process.exited.then((status) => this.#onExit(nodeId, running, status))
-    const ended = await Promise.race([process.ready, process.exited])
+    const { interrupted } = this.#context
+    const ended = await Promise.race([process.ready, process.exited, untilAborted(interrupted)])
+    if (interrupted.aborted) throw new Interrupted()
     if (ended !== undefined) {
       const words = lastWords(lines)
       throw new CommandFailure(

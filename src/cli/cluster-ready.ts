@@ -38,14 +38,6 @@ export async function awaitCluster(
   throw new Interrupted()
 }
 
-/** The user stopped the command: no failure of its own, and nothing to report. */
-export class Interrupted extends Error {
-  override readonly name = 'Interrupted'
-  constructor() {
-    super('interrupted')
-  }
-}
-
 /** Waits until `nodes` nodes hear of each other and the metadata group has a leader. */
 export async function awaitFormed(
   context: Pick<CliContext, 'nowMs' | 'sleep' | 'interrupted'>,
@@ -60,4 +52,17 @@ export async function awaitFormed(
       cluster.metadataLeaderNodeId !== undefined &&
       cluster.nodes.filter(({ reachable }) => reachable).length >= nodes,
   )
+}
+
+/** The user stopped the command: no failure of its own, and nothing to report. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+  constructor() {
+    super('interrupted')
+  }
+}
+
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -41,6 +41,15 @@ describe('a cluster of processes', () => {
     expect(launcher.runningNodeIds).toEqual([])
   })
 
+  it('waits no longer for a node when it is interrupted', async () => {
+    const context = fakeContext({
+      spawnServer: () => ({ ...stubborn([]), ready: new Promise(() => undefined) }),
+    })
+    const starting = new ClusterLauncher(context, plan).start('n1')
+    context.interrupt()
+    await expect(starting).rejects.toThrow('interrupted')
+  })
+
   it('kills what does not stop in time', async () => {
     const signals: string[] = []
     const context = fakeContext({ spawnServer: () => stubborn(signals) })

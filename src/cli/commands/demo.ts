@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { awaitFormed, Interrupted } from '../cluster-ready.ts'
+import { awaitFormed, Interrupted, untilAborted } from '../cluster-ready.ts'
 import { ClusterLauncher, planCluster, type ClusterPlan } from '../cluster-launcher.ts'
 import type { CliContext } from '../context.ts'
 import { readEventsFile, readGitHistory, type DemoInput } from '../demo/events.ts'
@@ -8,7 +8,7 @@ import { lossLine, runShow } from '../demo/show.ts'
 import { CommandFailure } from '../failure.ts'
 import { formatDuration } from '../format.ts'
 import { leafCommand, nonEmpty } from '../options.ts'
-import { bootstrapLine, checkPorts, untilAborted, withClusterFlags, type ClusterFlags } from './dev.ts'
+import { bootstrapLine, checkPorts, withClusterFlags, type ClusterFlags } from './dev.ts'
 
 interface DemoFlags extends ClusterFlags {
   readonly input?: string

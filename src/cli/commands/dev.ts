@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { prettyLine } from '../../env/node/logger.ts'
-import { awaitFormed, Interrupted } from '../cluster-ready.ts'
+import { awaitFormed, Interrupted, untilAborted } from '../cluster-ready.ts'
 import { ClusterLauncher, describeExit, planCluster, type ClusterPlan } from '../cluster-launcher.ts'
 import type { CliContext } from '../context.ts'
 import { wrongUse } from '../failure.ts'
@@ -74,11 +74,6 @@ async function runDev(context: CliContext, flags: DevFlags): Promise<void> {
   stdout.write(invitation(plan))
   await untilAborted(interrupted)
   stderr.write('stopping\n')
-}
-
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** What a client has to be told where the cluster isn't at the usual address; else nothing. */
