@@ -72,7 +72,7 @@ export class ProduceTally {
     const sentAfter = this.#lastSentLine - failure.line
     sentences.push(
       sentAfter > 0
-        ? `of the ${plural(sentAfter, 'line')} sent after it: ${after.join(', ')}`
+        ? `of the ${sentAfter === 1 ? 'one line' : plural(sentAfter, 'line')} sent after it: ${after.join(', ')}`
         : 'no line after it was sent',
     )
     return sentences
