@@ -1,2 +1,2 @@
 export type { ClusterMember, ServerConfig, ServerLimits } from './config.ts'
-export { startServer, type RunningServer } from './server.ts'
+export { startServer, type RunningServer, type ServerLoad } from './server.ts'

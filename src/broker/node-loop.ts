@@ -25,6 +25,8 @@ export class NodeLoop {
 
   readonly #replicas = new Map<GroupId, Replica>()
   #dirty = new Set<Replica>()
+  /** Those that need ticks; quiet ones cost nothing. */
+  readonly #awake = new Set<Replica>()
   #scheduled = false
   #gathered: Pending[] = []
   #committing: Promise<void> | undefined
@@ -58,11 +60,18 @@ export class NodeLoop {
   remove(replica: Replica): void {
     this.#replicas.delete(replica.groupId)
     this.#dirty.delete(replica)
+    this.#awake.delete(replica)
   }
 
   wake(replica: Replica): void {
     this.#dirty.add(replica)
+    if (!replica.isQuiet) this.#awake.add(replica)
     this.schedule()
+  }
+
+  /** How many replicas are ticked. */
+  get awakeCount(): number {
+    return this.#awake.size
   }
 
   /** A turn will come soon, also where only messages or writes wait. */
@@ -80,7 +89,10 @@ export class NodeLoop {
 
   tick(): void {
     const nowMs = this.#clock.nowMs()
-    for (const replica of this.#replicas.values()) this.#guarded(() => replica.tick(nowMs))
+    for (const replica of this.#awake) {
+      this.#guarded(() => replica.tick(nowMs))
+      if (replica.isQuiet) this.#awake.delete(replica)
+    }
   }
 
   /** Waits for the commit under way; takes no further turn. */

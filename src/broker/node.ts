@@ -32,6 +32,9 @@ export const METADATA_GROUP: GroupId = asGroupId(0)
 /** After its creation a group's preferred leader stands for election at these ticks, as long as nobody leads. */
 const EAGER_TICKS: readonly number[] = [1, 3, 6, 9]
 
+/** So many quiet groups at most are woken in a tick after their leader's node was lost. */
+const WAKES_PER_TICK = 200
+
 const NO_STATE = new Uint8Array(0)
 
 /** One node: hosts the metadata group's replica and those of the partitions that are placed on it. */
@@ -59,6 +62,9 @@ export class Node {
   readonly #destroyed = new Set<GroupId>()
   /** States at the low ends of the logs that the start found. */
   readonly #lowStates = new Map<GroupId, Uint8Array>()
+  readonly #toWake = new Set<Replica>()
+  /** Ticks since the start. */
+  #age = 0
   #cancelTick: Cancel | undefined
   #stopping = false
   /** A leader of the metadata group was known at some time since the start. */
@@ -153,6 +159,10 @@ export class Node {
   #tick(): void {
     this.#cancelTick = this.#env.clock.setTimer(this.#tuning.tickMs, () => {
       this.loop.tick()
+      this.links.tick(this.#tuning.raft.electionTicks * 2)
+      this.#age += 1
+      if (this.#age % this.#tuning.raft.heartbeatTicks === 0) this.links.beat()
+      this.#wakeSome()
       this.#campaignEagerly()
       this.#tick()
     })
@@ -305,6 +315,11 @@ export class Node {
       wake: (replica) => this.loop.wake(replica),
       send: (groupId, messages: readonly Message[]) => this.links.send(groupId, messages),
       leadershipChanged: (replica) => this.#leadershipChanged(replica),
+      isReachable: (node) => this.links.isReachable(node),
+      sendQuiet: (to, notice) => {
+        this.links.sendQuiet(to, notice)
+        this.loop.schedule()
+      },
       readEntries: (groupId, from, to, maxBytes) => this.storage.readEntries(groupId, from, to, maxBytes),
       readLowEnd: (groupId) => this.storage.readLowEnd(groupId),
       fail: (error) => this.#onFailure(error),
@@ -395,8 +410,11 @@ export class Node {
           for (const { groupId, term, leader } of notices) this.leaders.learn(groupId, term, leader)
         },
         onUndelivered: (to, groupId) => this.loop.replicas.get(groupId)?.step({ type: 'unreachable', to }),
+        onQuiet: (from, notices) => {
+          for (const notice of notices) this.loop.replicas.get(notice.groupId)?.leaderIsQuiet(from, notice)
+        },
         onReachable: (node, reachable) => {
-          if (!reachable) this.leaders.forgetNode(node)
+          if (!reachable) this.#lost(node)
           this.view.nodesChanged()
         },
         onRefused: (error) => this.#refused(error),
@@ -409,6 +427,24 @@ export class Node {
     // A message for a group that isn't here yet (or any more) is lost, which Raft allows for.
     for (const { groupId, message } of messages)
       this.loop.replicas.get(groupId)?.step({ type: 'message', message })
+  }
+
+  /** What the lost node led needs a leader: quiet replicas wake, some at a time, so that elections don't come in a flood. */
+  #lost(node: NodeId): void {
+    this.leaders.forgetNode(node)
+    for (const replica of this.loop.replicas.values()) {
+      if (replica.isQuiet && replica.status().leader === node) this.#toWake.add(replica)
+    }
+  }
+
+  #wakeSome(): void {
+    let left = WAKES_PER_TICK
+    for (const replica of this.#toWake) {
+      if (left === 0) return
+      left -= 1
+      this.#toWake.delete(replica)
+      replica.wakeUp()
+    }
   }
 
   /** Only a node that nobody has taken in yet gives up: one wrong node must not stop a cluster that works. */

@@ -18,6 +18,7 @@ import type {
 } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
 import { assert } from './assert.ts'
+import type { QuietNotice } from './peers/peer-codec.ts'
 import type { StateMachine } from './state-machine.ts'
 
 /** What a replica needs of the node that hosts it. */
@@ -26,6 +27,10 @@ export interface ReplicaHost {
   wake(replica: Replica): void
   send(groupId: GroupId, messages: readonly Message[]): void
   leadershipChanged(replica: Replica): void
+  /** Whether this node hears from that one. */
+  isReachable(node: NodeId): boolean
+  /** Tells a follower that the group has gone quiet. */
+  sendQuiet(to: NodeId, notice: QuietNotice): void
   readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
   readLowEnd(groupId: GroupId): Promise<Snapshot>
   /** Something that should not happen happened; the node must stop. */
@@ -42,6 +47,11 @@ export interface ReplicaLimits {
   /** A leader has at most so many of its own entries on the way to its own disk. */
   readonly maxUnsyncedEntries: number
 }
+
+/** A leader looks after so many ticks whether its group may go quiet … */
+const QUIET_CHECK_TICKS = 10
+/** … and after so many such looks without anything new it does. */
+const QUIET_CHECKS = 2
 
 /** What one replica asks of the node in a turn. */
 export interface TurnWrite {
@@ -75,6 +85,11 @@ export class Replica {
   #isLeader = false
   #deciding = false
   #unsynced = 0
+  #quiet = false
+  #ticks = 0
+  /** Looks in a row that found nothing going on, and the last index that they found. */
+  #idleChecks = 0
+  #idleAt: LogIndex | undefined
   #stopped = false
   #nextReadContext = 1
   readonly #reads = new Map<number, PendingRead>()
@@ -131,8 +146,10 @@ export class Replica {
     return this.#deciding
   }
 
+  /** Wakes a quiet replica, unless it is a late heartbeat or its answer, which say nothing new. */
   step(input: Input): void {
     if (this.#stopped) return
+    if (!isHeartbeat(input)) this.#quiet = false
     try {
       this.#core.step(input)
     } catch (error) {
@@ -149,6 +166,7 @@ export class Replica {
 
   /** Commands were queued in the machine. */
   commandsQueued(): void {
+    this.#quiet = false
     this.#host.wake(this)
   }
 
@@ -213,6 +231,8 @@ export class Replica {
     this.#core.step({ type: 'tick' })
     this.machine.expire(nowMs)
     this.#expireReads(nowMs)
+    this.#ticks += 1
+    if (this.#ticks % QUIET_CHECK_TICKS === 0) this.#maybeQuiet()
     if (this.#core.hasOutput() || this.machine.hasCommands()) this.#host.wake(this)
   }
 
@@ -227,6 +247,56 @@ export class Replica {
     for (const { read } of this.#confirmed) read.done(error())
     this.#reads.clear()
     this.#confirmed = []
+  }
+
+  // -- quiet groups --------------------------------------------------------------------------------------------
+
+  /** Nothing happens in the group: it isn't ticked, and the node that leads it is heard from in its place. */
+  get isQuiet(): boolean {
+    return this.#quiet
+  }
+
+  /** The leader says that all is said. Ignored unless this replica holds exactly that log, all of it folded. */
+  leaderIsQuiet(from: NodeId, { term, index }: QuietNotice): void {
+    const { role, leader, term: ownTerm, last } = this.#core.status()
+    const same = role === 'follower' && leader === from && ownTerm === term
+    if (
+      this.#stopped ||
+      !same ||
+      last.index !== index ||
+      this.#foldedIndex !== index ||
+      this.#core.hasOutput()
+    )
+      return
+    this.#quiet = true
+  }
+
+  /** The node that leads a quiet group is gone: goes on as after any silence of a leader. */
+  wakeUp(): void {
+    if (this.#stopped) return
+    this.#quiet = false
+    this.#host.wake(this)
+  }
+
+  /** A leader goes quiet when nothing is under way and every follower that can be reached has everything. */
+  #maybeQuiet(): void {
+    const status = this.#core.status()
+    const busy = this.machine.hasCommands() || this.#reads.size > 0 || this.#confirmed.length > 0
+    const settled =
+      this.#deciding &&
+      !busy &&
+      this.#foldedIndex === status.last.index &&
+      status.commit === status.last.index
+    const reached = status.followers.filter(({ id }) => this.#host.isReachable(id))
+    const alike = reached.every(({ match, recentlyActive }) => recentlyActive && match === status.last.index)
+    const again = this.#idleAt === status.last.index
+    this.#idleAt = status.last.index
+    this.#idleChecks = settled && alike && again ? this.#idleChecks + 1 : 0
+    if (this.#idleChecks < QUIET_CHECKS) return
+    this.#idleChecks = 0
+    this.#quiet = true
+    const notice = { groupId: this.groupId, term: status.term, index: status.last.index }
+    for (const { id } of reached) this.#host.sendQuiet(id, notice)
   }
 
   // -- deciding ------------------------------------------------------------------------------------------------
@@ -445,4 +515,9 @@ export class Replica {
       read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica did not catch up before the deadline'))
     }
   }
+}
+
+function isHeartbeat(input: Input): boolean {
+  if (input.type !== 'message') return false
+  return input.message.type === 'heartbeat' || input.message.type === 'heartbeatReply'
 }

@@ -21,8 +21,17 @@ export interface RunningServer {
   readonly ready: Promise<void>
   /** Resolves if the node had to give up by itself: its disk failed, another node has its id, an invariant broke. */
   readonly failed: Promise<Error>
+  /** What the node carries right now. */
+  load(): ServerLoad
   /** Hands leadership over (unless told not to), ends what is under way and closes the store. Idempotent. */
   close(options?: { readonly handOver?: boolean }): Promise<void>
+}
+
+export interface ServerLoad {
+  /** Replicas hosted, the metadata group's included. */
+  readonly replicas: number
+  /** Of these, the ones in which something happens; the others cost nothing. */
+  readonly awakeReplicas: number
 }
 
 /**
@@ -81,6 +90,7 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
     address: listener.address,
     ready: registration.done(),
     failed,
+    load: () => ({ replicas: node.loop.replicas.size, awakeReplicas: node.loop.awakeCount }),
     close: ({ handOver = true } = {}) => (closing ??= close(handOver)),
   }
 }

@@ -41,6 +41,8 @@ class Bench {
       wake: (each) => this.loop.wake(each),
       send: () => undefined,
       leadershipChanged: () => undefined,
+      isReachable: () => true,
+      sendQuiet: () => undefined,
       readEntries: () => Promise.resolve([]),
       readLowEnd: () => Promise.reject(new Error('none')),
       fail: (error) => this.failures.push(error),

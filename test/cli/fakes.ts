@@ -389,6 +389,7 @@ export function fakeServer(nodeId: string): FakeServer {
   return {
     nodeId,
     address: '127.0.0.1:7101',
+    load: () => ({ replicas: 1, awakeReplicas: 1 }),
     ready: Promise.resolve(),
     failed,
     fail,

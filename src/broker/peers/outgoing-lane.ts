@@ -1,12 +1,22 @@
 import type { RpcError, Sink } from '../../env/index.ts'
 import type { GroupId } from '../../log/types.ts'
 import type { NodeId } from '../../raft/types.ts'
-import { encodeEnvelope, type GroupMessage, type Lane, type LeaderNotice } from './peer-codec.ts'
+import {
+  encodeEnvelope,
+  type Envelope,
+  type GroupMessage,
+  type Lane,
+  type LeaderNotice,
+  type QuietNotice,
+} from './peer-codec.ts'
 
 /** Messages that wait for a slow peer are dropped beyond this; Raft sends again. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 /** One envelope holds at most so much, and at least one message. */
 const MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
+
+const NOTHING: Envelope = { nodeId: undefined, messages: [], leaders: [], quiet: [] }
+const BEAT = encodeEnvelope(NOTHING)
 
 /** One direction of one lane to a peer: what waits, and the stream that it leaves on. */
 export class OutgoingLane {
@@ -17,6 +27,10 @@ export class OutgoingLane {
   #blocked = false
   #queue: GroupMessage[] = []
   #queuedBytes = 0
+  #sentSinceBeat = false
+  /** Notices that wait for a slow peer: the newest of a group is all that counts. */
+  readonly #leaders = new Map<GroupId, LeaderNotice>()
+  readonly #quiet = new Map<GroupId, QuietNotice>()
 
   constructor(nodeId: NodeId, lane: Lane, onUndelivered: (groupId: GroupId) => void) {
     this.nodeId = nodeId
@@ -34,7 +48,9 @@ export class OutgoingLane {
       this.#blocked = false
       this.flush()
     })
-    sink.send(encodeEnvelope({ nodeId: self, messages: [], leaders: [] }))
+    this.#send(sink, encodeEnvelope({ ...NOTHING, nodeId: self }))
+    // What waited for an older stream.
+    this.flush()
     return () => {
       if (this.#sink !== sink) return
       this.#sink = undefined
@@ -54,21 +70,56 @@ export class OutgoingLane {
 
   flush(): void {
     while (this.#queue.length > 0 && this.#sink !== undefined && !this.#blocked) {
-      const messages = this.#takeEnvelope()
-      if (!this.#sink.send(encodeEnvelope({ nodeId: undefined, messages, leaders: [] }))) this.#blocked = true
+      this.#send(this.#sink, encodeEnvelope({ ...NOTHING, messages: this.#takeEnvelope() }))
     }
+    this.#sendNotices()
+  }
+
+  #sendNotices(): void {
+    if (this.#leaders.size === 0 && this.#quiet.size === 0) return
+    if (this.#sink === undefined || this.#blocked) return
+    const notices = { leaders: [...this.#leaders.values()], quiet: [...this.#quiet.values()] }
+    this.#leaders.clear()
+    this.#quiet.clear()
+    this.#send(this.#sink, encodeEnvelope({ ...NOTHING, ...notices }))
   }
 
   sendLeaders(leaders: readonly LeaderNotice[]): void {
-    if (leaders.length > 0) this.#sink?.send(encodeEnvelope({ nodeId: undefined, messages: [], leaders }))
+    // A peer that isn't there is told all of them when it dials in.
+    if (this.#sink === undefined) return
+    for (const notice of leaders) this.#leaders.set(notice.groupId, notice)
+    this.#sendNotices()
+  }
+
+  sendQuiet(quiet: readonly QuietNotice[]): void {
+    if (this.#sink === undefined) return
+    for (const notice of quiet) this.#quiet.set(notice.groupId, notice)
+    this.#sendNotices()
+  }
+
+  /** Tells the peer that this node is alive, unless something else has just told it. */
+  beat(): void {
+    if (!this.#sentSinceBeat && !this.#blocked && this.#sink !== undefined) this.#send(this.#sink, BEAT)
+    this.#sentSinceBeat = false
+  }
+
+  #send(sink: Sink<Uint8Array>, envelope: Uint8Array): void {
+    this.#sentSinceBeat = true
+    if (!sink.send(envelope)) this.#blocked = true
   }
 
   close(error?: RpcError): void {
     if (error === undefined) this.#sink?.end()
     else this.#sink?.fail(error)
     this.#sink = undefined
+    this.#clear()
+  }
+
+  #clear(): void {
     this.#queue = []
     this.#queuedBytes = 0
+    this.#leaders.clear()
+    this.#quiet.clear()
   }
 
   #takeEnvelope(): GroupMessage[] {
@@ -86,8 +137,7 @@ export class OutgoingLane {
 
   #dropAll(): void {
     const dropped = this.#queue
-    this.#queue = []
-    this.#queuedBytes = 0
+    this.#clear()
     if (this.lane === 'control') return
     for (const groupId of new Set(dropped.map((message) => message.groupId))) this.#onUndelivered(groupId)
   }

@@ -9,6 +9,7 @@ import {
   asNodeId,
   asTerm,
   type Entry,
+  type LogIndex,
   type Message,
   type NodeId,
   type Term,
@@ -21,6 +22,14 @@ export interface Envelope {
   readonly nodeId: NodeId | undefined
   readonly messages: readonly GroupMessage[]
   readonly leaders: readonly LeaderNotice[]
+  readonly quiet: readonly QuietNotice[]
+}
+
+/** The sender leads the group in `term`, and all that its log holds, up to `index`, is committed. */
+export interface QuietNotice {
+  readonly groupId: GroupId
+  readonly term: Term
+  readonly index: LogIndex
 }
 
 export interface GroupMessage {
@@ -179,9 +188,22 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
       .string(leader)
       .ldelim()
   }
+  for (const { groupId, term, index } of envelope.quiet) {
+    writer.uint32(34).fork().uint32(8).int64(groupId).uint32(16).int64(term).uint32(24).int64(index).ldelim()
+  }
   if (envelope.nodeId !== undefined) writer.uint32(26).string(envelope.nodeId)
   chunks.add(writer.finish())
   return chunks.join()
+}
+
+/** The plain Reader checks the bounds of strings, the one for Buffers that `create` picks doesn't. */
+function readerOf(bytes: Uint8Array): protobuf.Reader {
+  return new protobuf.Reader(bytes)
+}
+
+/** A message ends where its length said. */
+function assertEnd(reader: protobuf.Reader, end: number): void {
+  assert(reader.pos === end, 'peer-codec.message-length', `${reader.pos} in place of ${end}`)
 }
 
 function readInt64(reader: protobuf.Reader): number {
@@ -267,6 +289,7 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
         reader.skipType(tag & 7)
     }
   }
+  assertEnd(reader, end)
   const mark = { index: asLogIndex(index), term: asTerm(logTerm), digest: asDigest(digest) }
   const addressed = { from, to, term: asTerm(term) }
   return { groupId: asGroupId(groupId), message: messageOf() }
@@ -311,9 +334,10 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
 
 /** Throws on bytes that aren't an envelope and on an entry whose checksum doesn't hold. */
 export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Envelope {
-  const reader = protobuf.Reader.create(bytes)
+  const reader = readerOf(bytes)
   const messages: GroupMessage[] = []
   const leaders: LeaderNotice[] = []
+  const quiet: QuietNotice[] = []
   let nodeId: NodeId | undefined
   while (reader.pos < reader.len) {
     const tag = reader.uint32()
@@ -331,11 +355,16 @@ export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Env
       case 3:
         nodeId = asNodeId(reader.string())
         break
+      case 4: {
+        const end = reader.uint32() + reader.pos
+        quiet.push(decodeQuietNotice(reader, end))
+        break
+      }
       default:
         reader.skipType(tag & 7)
     }
   }
-  return { nodeId, messages, leaders }
+  return { nodeId, messages, leaders, quiet }
 }
 
 function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice {
@@ -358,7 +387,32 @@ function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice 
         reader.skipType(tag & 7)
     }
   }
+  assertEnd(reader, end)
   return { groupId: asGroupId(groupId), term: asTerm(term), leader: asNodeId(leader) }
+}
+
+function decodeQuietNotice(reader: protobuf.Reader, end: number): QuietNotice {
+  let groupId = 0
+  let term = 0
+  let index = 0
+  while (reader.pos < end) {
+    const tag = reader.uint32()
+    switch (tag >>> 3) {
+      case 1:
+        groupId = readInt64(reader)
+        break
+      case 2:
+        term = readInt64(reader)
+        break
+      case 3:
+        index = readInt64(reader)
+        break
+      default:
+        reader.skipType(tag & 7)
+    }
+  }
+  assertEnd(reader, end)
+  return { groupId: asGroupId(groupId), term: asTerm(term), index: asLogIndex(index) }
 }
 
 /** Who dials, and which of its two streams this is. */
@@ -392,7 +446,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
     return writer.finish()
   },
   decode(bytes) {
-    const reader = protobuf.Reader.create(bytes)
+    const reader = readerOf(bytes)
     const texts = ['', '', '', '', '']
     let lane = 0
     let protocolVersion = 0

@@ -18,9 +18,11 @@ import {
   PROTOCOL_VERSION,
   decodeEnvelope,
   subscribeMethod,
+  type Envelope,
   type GroupMessage,
   type Lane,
   type LeaderNotice,
+  type QuietNotice,
   type SubscribeRequest,
 } from './peer-codec.ts'
 
@@ -37,6 +39,7 @@ export interface PeerIdentity {
 export interface PeerEvents {
   onMessages(from: NodeId, messages: readonly GroupMessage[]): void
   onLeaders(notices: readonly LeaderNotice[]): void
+  onQuiet(from: NodeId, notices: readonly QuietNotice[]): void
   /** Messages for this group could not be passed on; the core may probe again. */
   onUndelivered(to: NodeId, groupId: GroupId): void
   onReachable(node: NodeId, reachable: boolean): void
@@ -53,7 +56,11 @@ interface Peer {
   readonly incoming: Map<Lane, { cancel(): void }>
   readonly connections: Readonly<Record<Lane, Connection>>
   reachable: boolean
+  /** Ticks since anything came from it. */
+  silentTicks: number
   attempts: number
+  /** Waits for the next turn's flush. */
+  readonly quiet: QuietNotice[]
 }
 
 const LANES: readonly Lane[] = ['control', 'bulk']
@@ -73,6 +80,7 @@ export class PeerLinks {
   readonly #random: Random
   readonly #logger: Logger
   readonly #dirty = new Set<OutgoingLane>()
+  readonly #quietDue = new Set<Peer>()
   #closed = false
 
   constructor(
@@ -104,7 +112,9 @@ export class PeerLinks {
           bulk: env.network.connect(address, { windowBytes: 16 * 1024 * 1024 }),
         },
         reachable: false,
+        silentTicks: 0,
         attempts: 0,
+        quiet: [],
       })
     }
   }
@@ -153,10 +163,40 @@ export class PeerLinks {
   flush(): void {
     for (const lane of this.#dirty) lane.flush()
     this.#dirty.clear()
+    for (const peer of this.#quietDue) peer.outgoing.control.sendQuiet(peer.quiet.splice(0))
+    this.#quietDue.clear()
   }
 
   announce(notices: readonly LeaderNotice[]): void {
     for (const peer of this.#peers.values()) peer.outgoing.control.sendLeaders(notices)
+  }
+
+  /** Tells a follower's node that a group has gone quiet; leaves with flush(). */
+  sendQuiet(to: NodeId, notice: QuietNotice): void {
+    const peer = this.#peers.get(to)
+    if (peer === undefined) return
+    peer.quiet.push(notice)
+    this.#quietDue.add(peer)
+  }
+
+  /** Tells every peer that this node is alive: one small message a pair of nodes, however many groups they share. */
+  beat(): void {
+    for (const peer of this.#peers.values()) peer.outgoing.control.beat()
+  }
+
+  /**
+   * Once a tick: a peer that says nothing for `silentTicks` counts as lost, though its connection still stands. Counted
+   * in ticks and not by the clock, so that a pause of this process isn't taken for the silence of all others.
+   */
+  tick(silentTicks: number): void {
+    for (const peer of this.#peers.values()) {
+      if (!peer.reachable) continue
+      peer.silentTicks += 1
+      if (peer.silentTicks > silentTicks) {
+        this.#setReachable(peer, false)
+        peer.incoming.get('control')?.cancel()
+      }
+    }
   }
 
   isReachable(node: NodeId): boolean {
@@ -227,38 +267,49 @@ export class PeerLinks {
       protocolVersion: PROTOCOL_VERSION,
       memberIds,
     }
+    // Nothing counts before the other side has said who it is, or another node's vote could pass for this peer's.
+    let isPeer = false
     const stream = peer.connections[lane].serverStream(subscribeMethod, request, {
-      onMessage: (bytes) => this.#received(peer, lane, bytes),
+      onMessage: (bytes) => {
+        const envelope = this.#closed ? undefined : this.#decode(peer, lane, bytes)
+        if (envelope === undefined) return
+        isPeer ||= this.#identified(peer, lane, envelope.nodeId)
+        if (isPeer) this.#received(peer, envelope)
+      },
       onEnd: () => undefined,
       onClose: (error) => this.#lost(peer, lane, error),
     })
     peer.incoming.set(lane, stream)
   }
 
-  #received(peer: Peer, lane: Lane, bytes: Uint8Array): void {
-    if (this.#closed) return
-    let envelope
+  #decode(peer: Peer, lane: Lane, bytes: Uint8Array): Envelope | undefined {
     try {
-      envelope = decodeEnvelope(bytes, peer.nodeId, this.#identity.nodeId)
+      return decodeEnvelope(bytes, peer.nodeId, this.#identity.nodeId)
     } catch (error) {
       // Whatever it was, it counts as lost; the stream starts anew.
       this.#logger.warn({ from: peer.nodeId, lane, error: String(error) }, 'malformed message from a peer')
       peer.incoming.get(lane)?.cancel()
-      return
+      return undefined
     }
-    if (envelope.nodeId !== undefined) {
-      if (envelope.nodeId !== peer.nodeId) {
-        this.#events.onRefused(
-          new FlotillaError(
-            'CLUSTER_MISMATCH',
-            `${peer.address} is node ${envelope.nodeId}, but the cluster list says ${peer.nodeId}`,
-          ),
-        )
-        return
-      }
-      peer.attempts = 0
-      if (lane === 'control') this.#setReachable(peer, true)
+  }
+
+  /** Whether the stream's first message comes from the peer that was dialled. */
+  #identified(peer: Peer, lane: Lane, nodeId: NodeId | undefined): boolean {
+    if (nodeId !== peer.nodeId) {
+      peer.incoming.get(lane)?.cancel()
+      if (nodeId === undefined) return false
+      const text = `${peer.address} is node ${nodeId}, but the cluster list says ${peer.nodeId}`
+      this.#events.onRefused(new FlotillaError('CLUSTER_MISMATCH', text))
+      return false
     }
+    peer.attempts = 0
+    if (lane === 'control') this.#setReachable(peer, true)
+    return true
+  }
+
+  #received(peer: Peer, envelope: Envelope): void {
+    peer.silentTicks = 0
+    if (envelope.quiet.length > 0) this.#events.onQuiet(peer.nodeId, envelope.quiet)
     if (envelope.leaders.length > 0) this.#events.onLeaders(envelope.leaders)
     if (envelope.messages.length > 0) this.#events.onMessages(peer.nodeId, envelope.messages)
   }

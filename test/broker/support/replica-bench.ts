@@ -1,3 +1,4 @@
+import type { QuietNotice } from '../../../src/broker/peers/peer-codec.ts'
 import { Replica, type ReplicaHost, type ReplicaLimits, type TurnWrite } from '../../../src/broker/replica.ts'
 import type { StateMachine } from '../../../src/broker/state-machine.ts'
 import { asGroupId, type GroupId } from '../../../src/log/types.ts'
@@ -10,6 +11,7 @@ import {
   type Configuration,
   type Entry,
   type Message,
+  type NodeId,
   type RaftConfig,
   type Snapshot,
 } from '../../../src/raft/types.ts'
@@ -40,6 +42,7 @@ export class ReplicaBench implements ReplicaHost {
   /** What is on the disk. */
   stored: Entry[] = []
   lowEnd: Snapshot
+  readonly quietNotices: { readonly to: NodeId; readonly notice: QuietNotice }[] = []
   isWoken = false
   #unsynced: TurnWrite[] = []
 
@@ -72,6 +75,12 @@ export class ReplicaBench implements ReplicaHost {
     this.sent.push(...messages)
   }
   leadershipChanged(): void {}
+  isReachable(): boolean {
+    return true
+  }
+  sendQuiet(to: NodeId, notice: QuietNotice): void {
+    this.quietNotices.push({ to, notice })
+  }
   readEntries(_groupId: GroupId, from: number, to: number): Promise<Entry[]> {
     return Promise.resolve(this.stored.filter(({ index }) => index >= from && index <= to))
   }
