@@ -60,12 +60,23 @@ export function encodeRecordsAppended(event: RecordsAppended): Uint8Array {
   return out
 }
 
-export function decodeRecordsAppended(header: Uint8Array): RecordsAppended {
+/** Where an entry's records lie: all that a reader needs of its header. */
+export type RecordSpan = Pick<RecordsAppended, 'baseOffset' | 'recordCount' | 'appendTimeMs'>
+
+/** The same without the batches, which may be many. */
+export function decodeRecordSpan(header: Uint8Array): RecordSpan {
   const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
   assert(bytes.readUInt8(0) === VERSION, 'event.version', `${bytes[0]}`)
-  const baseOffset = asOffset(readUint64(bytes, 1))
-  const recordCount = bytes.readUInt32BE(9)
-  const appendTimeMs = readUint64(bytes, 13)
+  return {
+    baseOffset: asOffset(readUint64(bytes, 1)),
+    recordCount: bytes.readUInt32BE(9),
+    appendTimeMs: readUint64(bytes, 13),
+  }
+}
+
+export function decodeRecordsAppended(header: Uint8Array): RecordsAppended {
+  const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
+  const { baseOffset, recordCount, appendTimeMs } = decodeRecordSpan(header)
   const batches: BatchMark[] = []
   let at = FIXED_BYTES
   let records = 0

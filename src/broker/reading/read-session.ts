@@ -4,9 +4,9 @@ import { asLogIndex, type Entry, type LogIndex } from '../../raft/types.ts'
 import { FlotillaError, sliceRecordSet, toRpcError } from '../../wire/index.ts'
 import type { ReadRequest, ReadResponse, RecordBatch } from '../../wire/messages.ts'
 import type { HostedPartition } from '../hosted-partition.ts'
-import { decodeRecordsAppended } from '../partition/event.ts'
+import { decodeRecordSpan, type RecordSpan } from '../partition/event.ts'
 
-/** Says so often where it stands when there is nothing to send. */
+/** Says where it stands when there was nothing to send for so long, and at most as long again. */
 const HEARTBEAT_MS = 5000
 const DEFAULT_MESSAGE_BYTES = 1024 * 1024
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -32,6 +32,7 @@ export class ReadSession {
   #pumping = false
   #blocked = false
   #closed = false
+  #sentSinceHeartbeat = false
   #cancelHeartbeat: Cancel | undefined
   readonly #cleanups: Cancel[] = []
 
@@ -53,7 +54,28 @@ export class ReadSession {
     this.#left = request.maxRecords ?? Number.POSITIVE_INFINITY
   }
 
+  /** Rejects with FlotillaError where the read can't begin; it is closed then. */
   async start(): Promise<void> {
+    this.#cleanups.push(this.#partition.onStop((error) => this.#fail(error)))
+    if (this.#closed) return
+    try {
+      await this.#findStart()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+    if (this.#closed) return
+    this.#cleanups.push(this.#partition.machine.onAdvance(() => this.#pump()))
+    this.#sink.onDrain(() => {
+      this.#blocked = false
+      this.#pump()
+    })
+    this.#send([])
+    this.#armHeartbeat()
+    this.#pump()
+  }
+
+  async #findStart(): Promise<void> {
     const { machine } = this.#partition
     if (this.#request.endOffset !== undefined) this.#endOffset = this.#request.endOffset
     if (this.#request.untilEnd) this.#endOffset = Math.min(this.#endOffset, machine.highWatermark)
@@ -61,17 +83,6 @@ export class ReadSession {
     this.#checkRange(offset)
     this.#nextOffset = offset
     this.#nextIndex = await this.#indexOf(offset)
-    if (this.#closed) return
-    this.#cleanups.push(
-      machine.onAdvance(() => this.#pump()),
-      this.#partition.onStop((error) => this.#fail(error)),
-    )
-    this.#sink.onDrain(() => {
-      this.#blocked = false
-      this.#pump()
-    })
-    this.#send([])
-    this.#pump()
   }
 
   close(): void {
@@ -146,21 +157,23 @@ export class ReadSession {
   }
 
   #pumpFromStorage(to: LogIndex): void {
-    this.#partition.replica.readEntries(this.#nextIndex, to, this.#maxBytes).then(
-      (entries) => {
+    this.#partition.replica
+      .readEntries(this.#nextIndex, to, this.#maxBytes)
+      .then((entries) => {
         this.#pumping = false
-        if (!this.#closed) this.#sendEntries(entries)
+        if (this.#closed) return
+        if (entries.length === 0) throw missing(this.#nextIndex)
+        this.#sendEntries(entries)
         this.#pump()
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         this.#pumping = false
         this.#fail(
           new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(error)}`, {
             cause: error,
           }),
         )
-      },
-    )
+      })
   }
 
   #finished(): boolean {
@@ -186,7 +199,7 @@ export class ReadSession {
 
   /** The entry's records from the next offset on, as far as they are asked for. */
   #cut(entry: Entry): RecordBatch | undefined {
-    const { baseOffset, recordCount, appendTimeMs } = decodeRecordsAppended(entry.header)
+    const { baseOffset, recordCount, appendTimeMs } = decodeRecordSpan(entry.header)
     const first = Math.max(baseOffset, this.#nextOffset)
     const end = Math.min(baseOffset + recordCount, this.#endOffset, first + this.#left)
     if (first >= end) return undefined
@@ -201,10 +214,16 @@ export class ReadSession {
 
   #send(batches: readonly RecordBatch[]): void {
     const { lowOffset, highWatermark } = this.#partition.machine
+    this.#sentSinceHeartbeat = true
     this.#blocked = !this.#sink.send({ batches, nextOffset: this.#nextOffset, highWatermark, lowOffset })
-    this.#cancelHeartbeat?.()
+  }
+
+  /** One timer for as long as the session lasts: none is set and cancelled for each message. */
+  #armHeartbeat(): void {
+    this.#sentSinceHeartbeat = false
     this.#cancelHeartbeat = this.#clock.setTimer(HEARTBEAT_MS, () => {
-      if (!this.#closed && !this.#blocked) this.#send([])
+      if (!this.#blocked && !this.#sentSinceHeartbeat) this.#send([])
+      this.#armHeartbeat()
     })
   }
 
@@ -215,7 +234,12 @@ export class ReadSession {
   }
 }
 
-type EventTest = (event: ReturnType<typeof decodeRecordsAppended>) => boolean
+/** Storage gives at least one entry, or says why not: going on without would be going round in circles. */
+function missing(index: LogIndex): FlotillaError {
+  return new FlotillaError('REPLICA_UNAVAILABLE', `this replica has folded entry ${index} but can't find it`)
+}
+
+type EventTest = (event: RecordSpan) => boolean
 
 /** The first committed event from the signpost on that fits. Reads no further than to the next signpost or so. */
 async function findEntry(
@@ -230,9 +254,10 @@ async function findEntry(
       replica.entriesInMemory(index, to, LOCATE_BYTES) ?? (await replica.readEntries(index, to, LOCATE_BYTES))
     for (const entry of entries) {
       if (entry.kind !== 'event') continue
-      const event = decodeRecordsAppended(entry.header)
+      const event = decodeRecordSpan(entry.header)
       if (fits(event)) return { index: entry.index, baseOffset: event.baseOffset }
     }
+    if (entries.length === 0) throw missing(index)
     index = asLogIndex(index + entries.length)
   }
   return undefined

@@ -10,6 +10,7 @@ import {
   asTerm,
   type Configuration,
   type Entry,
+  type LogIndex,
   type Message,
   type NodeId,
   type RaftConfig,
@@ -81,7 +82,7 @@ export class ReplicaBench implements ReplicaHost {
   sendQuiet(to: NodeId, notice: QuietNotice): void {
     this.quietNotices.push({ to, notice })
   }
-  readEntries(_groupId: GroupId, from: number, to: number): Promise<Entry[]> {
+  readEntries(_groupId: GroupId, from: LogIndex, to: LogIndex, _maxBytes: number): Promise<Entry[]> {
     return Promise.resolve(this.stored.filter(({ index }) => index >= from && index <= to))
   }
   readLowEnd(): Promise<Snapshot> {
