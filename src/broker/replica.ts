@@ -115,7 +115,8 @@ export class Replica {
     this.#folded = folded
     this.#savedIndex = foldedIndex
     this.#lowEndIndex = core.status().lowEnd.index
-    this.#logger = logger.child({ group: groupId })
+    // No child logger a group: with thousands of groups it costs more than all else in a replica.
+    this.#logger = logger
   }
 
   get foldedIndex(): LogIndex {
@@ -374,7 +375,7 @@ export class Replica {
 
   #restore(snapshot: Snapshot): void {
     this.#logger.info(
-      { index: snapshot.index, term: snapshot.term },
+      { group: this.groupId, index: snapshot.index, term: snapshot.term },
       'log replaced by a snapshot from the leader',
     )
     this.machine.restore(snapshot)
@@ -400,7 +401,10 @@ export class Replica {
           ),
       )
     }
-    this.#logger.debug({ role: status.role, term: status.term, leader: status.leader }, 'leadership')
+    this.#logger.debug(
+      { group: this.groupId, role: status.role, term: status.term, leader: status.leader },
+      'leadership',
+    )
     this.#host.leadershipChanged(this)
   }
 
@@ -451,7 +455,10 @@ export class Replica {
           this.step({ type: 'fetched', to, from, entries: [] })
           return
         }
-        this.#logger.warn({ to, from, error: String(error) }, 'entries for a follower could not be read')
+        this.#logger.warn(
+          { group: this.groupId, to, from, error: String(error) },
+          'entries for a follower could not be read',
+        )
         this.step({ type: 'unreachable', to })
       },
     )
@@ -461,13 +468,16 @@ export class Replica {
     this.#host.readLowEnd(this.groupId).then(
       (snapshot) => {
         this.#logger.info(
-          { to, index: snapshot.index, bytes: snapshot.state.byteLength },
+          { group: this.groupId, to, index: snapshot.index, bytes: snapshot.state.byteLength },
           'sending a snapshot',
         )
         this.step({ type: 'snapshotLoaded', to, snapshot })
       },
       (error: unknown) => {
-        this.#logger.warn({ to, error: String(error) }, 'the snapshot for a follower could not be read')
+        this.#logger.warn(
+          { group: this.groupId, to, error: String(error) },
+          'the snapshot for a follower could not be read',
+        )
         this.step({ type: 'unreachable', to })
       },
     )

@@ -147,8 +147,8 @@ function faultOf(
   if (replicationFactor % 2 === 0 && request.force !== true) {
     return new FlotillaError(
       'REPLICATION_FACTOR_EVEN',
-      `replication_factor ${replicationFactor} survives the loss of ${survives}, no more than ${replicationFactor - 1} does; ` +
-        `use ${replicationFactor - 1} or ${replicationFactor + 1}, or insist with force`,
+      `replication_factor ${replicationFactor} survives the loss of ${survives} ${survives === 1 ? 'replica' : 'replicas'}, ` +
+        `as many as ${replicationFactor - 1} does; use ${replicationFactor - 1} or ${replicationFactor + 1}, or insist with force`,
     )
   }
   if (state.topics.size >= limits.maxTopics) {
