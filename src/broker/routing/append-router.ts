@@ -25,17 +25,31 @@ export interface AppendContext {
 
 /** How long a call waits for a partition to get a leader, at most. */
 const LEADER_WAIT_MS = 5000
+/** Bytes of appends that wait for a leader, of all partitions; more is refused. */
+const MAX_LEADERLESS_BYTES = 64 * 1024 * 1024
+/** What an append costs in memory beyond its records: an estimate, so that tiny ones are bounded too. */
+const APPEND_OVERHEAD_BYTES = 256
+
+/** What the router needs of its node. */
+export type RoutingNode = Pick<Node, 'nodeId' | 'view' | 'leaders' | 'connections' | 'hosted' | 'leaderHint'>
 
 /** Takes each append to the leader of its partition: this node's own replica, or another node in one hop. */
 export class AppendRouter {
-  readonly #node: Node
-  readonly #calls: MetadataCalls
+  readonly #node: RoutingNode
+  readonly #calls: Pick<MetadataCalls, 'ensureTopic'>
   readonly #clock: Clock
   readonly #limits: RecordLimits
-  readonly #forwarded = new Map<NodeId, ForwardedAppends>()
+  /** By address: a node that comes back elsewhere is another stream. */
+  readonly #forwarded = new Map<string, ForwardedAppends>()
   #rotation = 0
+  #leaderlessBytes = 0
 
-  constructor(node: Node, calls: MetadataCalls, clock: Clock, limits: RecordLimits) {
+  constructor(
+    node: RoutingNode,
+    calls: Pick<MetadataCalls, 'ensureTopic'>,
+    clock: Clock,
+    limits: RecordLimits,
+  ) {
     this.#node = node
     this.#calls = calls
     this.#clock = clock
@@ -70,7 +84,7 @@ export class AppendRouter {
     const leader = this.#node.leaders.get(groupId)?.leader
     if (context.forwarded) done(this.#notLeader(located, leader))
     else if (leader !== undefined && leader !== this.#node.nodeId)
-      this.#forward(located, leader, request, done)
+      this.#forward(located, leader, request, context, done)
     else this.#waitForLeader(located, request, recordCount, context, done)
   }
 
@@ -143,7 +157,13 @@ export class AppendRouter {
     return true
   }
 
-  #forward({ place }: LocatedPartition, leader: NodeId, request: AppendRequest, done: Done): void {
+  #forward(
+    { place }: LocatedPartition,
+    leader: NodeId,
+    request: AppendRequest,
+    context: AppendContext,
+    done: Done,
+  ): void {
     const address = this.#node.view.addressOf(leader)
     if (address === undefined) {
       done(
@@ -154,13 +174,13 @@ export class AppendRouter {
       )
       return
     }
-    let forwarded = this.#forwarded.get(leader)
+    let forwarded = this.#forwarded.get(address)
     if (forwarded === undefined) {
       forwarded = new ForwardedAppends(this.#node.connections.to(address), this.#clock)
-      this.#forwarded.set(leader, forwarded)
+      this.#forwarded.set(address, forwarded)
     }
     // The partition is decided here: the next node must not choose another.
-    forwarded.append({ ...request, partition: place.partition }, done)
+    forwarded.append({ ...request, partition: place.partition }, context.deadlineMs, done)
   }
 
   #waitForLeader(
@@ -170,21 +190,28 @@ export class AppendRouter {
     context: AppendContext,
     done: Done,
   ): void {
+    const bytes = request.records.byteLength + APPEND_OVERHEAD_BYTES
+    if (this.#leaderlessBytes > 0 && this.#leaderlessBytes + bytes > MAX_LEADERLESS_BYTES) {
+      const text = `${this.#leaderlessBytes} bytes wait for a leader already, the limit is ${MAX_LEADERLESS_BYTES}`
+      done(new FlotillaError('THROTTLED', text, { retryDelayMs: 500 }))
+      return
+    }
+    this.#leaderlessBytes += bytes
     const groupId = asGroupId(located.place.groupId)
     const deadlineMs = Math.min(context.deadlineMs, this.#clock.nowMs() + LEADER_WAIT_MS)
     void this.#node.leaders.waitFor(groupId, deadlineMs).then((leader) => {
+      this.#leaderlessBytes -= bytes
       if (this.#submitHere(groupId, request, recordCount, context, done)) return
       if (leader === undefined || leader === this.#node.nodeId) done(this.#noLeader(located))
-      else this.#forward(located, leader, request, done)
+      else this.#forward(located, leader, request, context, done)
     })
   }
 
   #notLeader({ topic, place }: LocatedPartition, leader: NodeId | undefined): FlotillaError {
     const text = `node ${this.#node.nodeId} does not lead partition ${place.partition} of "${topic.name}"`
     const hint = this.#node.leaderHint(asGroupId(place.groupId))
-    return new FlotillaError('NOT_LEADER', leader === undefined ? text : `${text}; node ${leader} does`, {
-      ...(hint === undefined ? {} : { leader: hint }),
-    })
+    const message = leader === undefined ? text : `${text}; node ${leader} does`
+    return new FlotillaError('NOT_LEADER', message, hint === undefined ? {} : { leader: hint })
   }
 
   #noLeader({ topic, place }: LocatedPartition): FlotillaError {

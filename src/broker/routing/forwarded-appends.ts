@@ -1,4 +1,4 @@
-import type { Clock, Connection, RpcError, Sink } from '../../env/index.ts'
+import type { Cancel, Clock, Connection, RpcError, Sink } from '../../env/index.ts'
 import { FlotillaError, fromErrorMessage, fromRpcError, logMethods } from '../../wire/index.ts'
 import type {
   AppendRequest,
@@ -13,6 +13,16 @@ type Done = (outcome: AppendResponse | FlotillaError) => void
 
 /** Bytes passed on without an answer yet, per node; more is refused. */
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024
+/** What an append costs in memory beyond its records: an estimate, so that tiny ones are bounded too. */
+const APPEND_OVERHEAD_BYTES = 256
+/** Deadlines are looked at so often: an answer may be late by as much, and a timer for each append would cost more. */
+const EXPIRE_MS = 100
+
+interface Waiting {
+  readonly done: Done
+  readonly bytes: number
+  readonly deadlineMs: number
+}
 
 /**
  * Appends that this node passes on to one other, on one long-lived stream, so that those for a partition keep their
@@ -22,7 +32,8 @@ export class ForwardedAppends {
   readonly #connection: Connection
   readonly #clock: Clock
   #sink: Sink<AppendStreamRequest> | undefined
-  #waiting = new Map<number, { readonly done: Done; readonly bytes: number }>()
+  #waiting = new Map<number, Waiting>()
+  #cancelExpiry: Cancel | undefined
   #queue: CorrelatedAppend[] = []
   #flushing = false
   #inFlightBytes = 0
@@ -33,8 +44,9 @@ export class ForwardedAppends {
     this.#clock = clock
   }
 
-  append(append: AppendRequest, done: Done): void {
-    const bytes = append.records.byteLength
+  /** Calls `done` once: with the other node's answer, or when the stream is lost or `deadlineMs` (Clock.nowMs) has passed. */
+  append(append: AppendRequest, deadlineMs: number, done: Done): void {
+    const bytes = append.records.byteLength + APPEND_OVERHEAD_BYTES
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > MAX_IN_FLIGHT_BYTES) {
       done(
         new FlotillaError(
@@ -49,7 +61,8 @@ export class ForwardedAppends {
     }
     const correlationId = this.#nextCorrelationId++
     this.#inFlightBytes += bytes
-    this.#waiting.set(correlationId, { done, bytes })
+    this.#waiting.set(correlationId, { done, bytes, deadlineMs })
+    this.#cancelExpiry ??= this.#clock.setTimer(EXPIRE_MS, () => this.#expire())
     this.#queue.push({ correlationId, append })
     if (this.#flushing) return
     this.#flushing = true
@@ -60,6 +73,8 @@ export class ForwardedAppends {
     this.#flushing = false
     const appends = this.#queue
     this.#queue = []
+    // A stream that was lost since has answered them.
+    if (appends.length === 0) return
     this.#sink ??= this.#open()
     // What may wait is bounded by the bytes in flight, so the stream's own bound needs no heeding.
     this.#sink.send({ appends })
@@ -80,6 +95,20 @@ export class ForwardedAppends {
     return sink
   }
 
+  /** A node that hangs answers nothing, and its connection may stand for a while yet. */
+  #expire(): void {
+    this.#cancelExpiry = undefined
+    const nowMs = this.#clock.nowMs()
+    const text = `node ${this.#connection.address} did not answer before the deadline; the append may yet be committed`
+    for (const [correlationId, { done, bytes, deadlineMs }] of this.#waiting) {
+      if (deadlineMs > nowMs) continue
+      this.#waiting.delete(correlationId)
+      this.#inFlightBytes -= bytes
+      done(new FlotillaError('UNKNOWN_OUTCOME', text))
+    }
+    if (this.#waiting.size > 0) this.#cancelExpiry ??= this.#clock.setTimer(EXPIRE_MS, () => this.#expire())
+  }
+
   #answered({ results }: AppendStreamResponse): void {
     for (const result of results) {
       const waiting = this.#waiting.get(result.correlationId)
@@ -97,9 +126,12 @@ export class ForwardedAppends {
     this.#waiting = new Map()
     this.#queue = []
     this.#inFlightBytes = 0
+    this.#cancelExpiry?.()
+    this.#cancelExpiry = undefined
     const lost = error === undefined ? undefined : fromRpcError(error)
     for (const [correlationId, { done }] of waiting) {
-      const certain = unsent.has(correlationId) || lost?.effect === 'none'
+      // Only what the transport knows of the whole stream: an error that says "no effect" speaks of one message of many.
+      const certain = unsent.has(correlationId) || error?.neverSent === true
       const text = `the connection to ${this.#connection.address} was lost: ${lost?.message ?? 'it ended the stream'}`
       done(new FlotillaError(certain ? 'NO_LEADER' : 'UNKNOWN_OUTCOME', text))
     }

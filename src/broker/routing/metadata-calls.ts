@@ -78,6 +78,11 @@ export class MetadataCalls {
       throw error instanceof RpcError ? fromRpcError(error) : error
     }
     await this.untilFolded(() => this.#node.view.state.topics.has(name), deadlineMs)
+    if (this.#node.view.state.topics.has(name)) return
+    throw new FlotillaError(
+      'REPLICA_UNAVAILABLE',
+      `topic "${name}" exists, but node ${this.#node.nodeId} hasn't caught up with that yet`,
+    )
   }
 
   /** A node that has just started knows too little to list anything. Rejects with NO_LEADER where that lasts. */

@@ -1,0 +1,55 @@
+import type {
+  Connection,
+  FlowControl,
+  Network,
+  Receiver,
+  RpcError,
+  RpcMethod,
+  Sink,
+} from '../../../src/env/index.ts'
+import { TestSink } from './test-sink.ts'
+
+/** The other node's end of a stream, played by the test. */
+export class FakeStream extends TestSink<unknown> {
+  readonly receiver: Receiver<unknown>
+  constructor(receiver: Receiver<unknown>) {
+    super()
+    this.receiver = receiver
+  }
+  answer(message: unknown): void {
+    this.receiver.onMessage(message)
+  }
+  lose(error?: RpcError): void {
+    this.receiver.onClose(error)
+  }
+}
+
+/** Connections whose streams a test answers. Only what forwards appends is there: duplex streams. */
+export class FakeNetwork implements Network {
+  readonly streams: { readonly address: string; readonly stream: FakeStream }[] = []
+
+  connect(address: string): Connection {
+    const unused = (): never => {
+      throw new Error('this network has duplex streams only')
+    }
+    return {
+      address,
+      unary: unused,
+      serverStream: unused,
+      duplex: <Q, R>(_method: RpcMethod<Q, R, 'duplex'>, receiver: Receiver<R>): Sink<Q> & FlowControl => {
+        const stream = new FakeStream(receiver as Receiver<unknown>)
+        this.streams.push({ address, stream })
+        return Object.assign(stream as Sink<Q>, { pause: () => undefined, resume: () => undefined })
+      },
+      close: () => undefined,
+    }
+  }
+  listen(): Promise<never> {
+    return Promise.reject(new Error('this network has no listeners'))
+  }
+  get newest(): FakeStream {
+    const last = this.streams.at(-1)
+    if (last === undefined) throw new Error('no stream was opened')
+    return last.stream
+  }
+}
