@@ -152,6 +152,23 @@ class MemoryFiles implements Files {
     for (const other of this.#directories) if (inside(other)) this.#directories.delete(other)
   }
 
+  async rename(from: string, to: string): Promise<void> {
+    const source = withoutSlash(from)
+    const moved = (path: string): string => withoutSlash(to) + path.slice(source.length)
+    const inside = (path: string): boolean => path === source || path.startsWith(`${source}/`)
+    if (!this.#directories.has(source) && !this.#files.has(source)) {
+      throw Object.assign(new Error(`ENOENT: no such file or directory: ${from}`), { code: 'ENOENT' })
+    }
+    for (const path of [...this.#directories].filter(inside)) {
+      this.#directories.delete(path)
+      this.#directories.add(moved(path))
+    }
+    for (const [path, content] of [...this.#files].filter(([path]) => inside(path))) {
+      this.#files.delete(path)
+      this.#files.set(moved(path), content)
+    }
+  }
+
   async syncDirectory(path: string): Promise<void> {
     const directory = withoutSlash(path)
     if (!this.#directories.has(directory)) throw new Error(`ENOENT: no such directory: ${directory}`)

@@ -29,7 +29,11 @@ export class TestCluster implements AsyncDisposable {
   readonly #servers = new Map<string, RunningServer>()
   readonly #clients: Client[] = []
 
-  private constructor(options: TestClusterOptions, directory: string, members: readonly { nodeId: string; address: string }[]) {
+  private constructor(
+    options: TestClusterOptions,
+    directory: string,
+    members: readonly { nodeId: string; address: string }[],
+  ) {
     this.#options = options
     this.#directory = directory
     this.#members = members
@@ -108,10 +112,10 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** A client of this cluster; it is closed together with it. */
-  async connect(options: ClientOptions = {}): Promise<Client> {
-    const client = await connect({ bootstrap: this.bootstrap, ...options })
+  connect(options: ClientOptions = {}): Promise<Client> {
+    const client = connect({ bootstrap: this.bootstrap, ...options })
     this.#clients.push(client)
-    return client
+    return Promise.resolve(client)
   }
 
   async close(): Promise<void> {

@@ -12,14 +12,15 @@ describe('without a majority', () => {
   })
 
   test('an append fails as unknown at its deadline, committed records are still read, and all goes on with the majority', async () => {
-    cluster = await startTestCluster()
+    const running = await startTestCluster()
+    cluster = running
     const client = await cluster.connect()
     const topic = await client.topics.create('events', { partitions: 1 })
     await using producer = client.producer({ deliveryTimeoutMs: 1500 })
     await producer.send({ topic: 'events', value: 'kept' })
     const leader = topic.partitions[0]?.leaderNodeId ?? ''
     const others = cluster.nodeIds.filter((nodeId) => nodeId !== leader)
-    await Promise.all(others.map((nodeId) => cluster?.stopNode(nodeId, { handOver: false })))
+    await Promise.all(others.map((nodeId) => running.stopNode(nodeId, { handOver: false })))
 
     const error = await producer.send({ topic: 'events', value: 'perhaps' }).then(
       () => undefined,
@@ -32,7 +33,7 @@ describe('without a majority', () => {
     const kept = await readAll(client, 'events', leader)
     expect(kept.map((record) => textOf(record.value))).toEqual(['kept'])
 
-    await Promise.all(others.map((nodeId) => cluster?.startNode(nodeId)))
+    await Promise.all(others.map((nodeId) => running.startNode(nodeId)))
     await cluster.ready()
     await using second = client.producer()
     await second.send({ topic: 'events', value: 'after' })

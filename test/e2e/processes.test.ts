@@ -67,7 +67,7 @@ describe('three server processes', () => {
   beforeAll(async () => {
     processes = new Processes(await mkdtemp(join(tmpdir(), 'flotilla-processes-')), await freePorts(3))
     for (const nodeId of processes.nodeIds) processes.start(nodeId)
-    client = await connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
+    client = connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
   }, 60_000)
   afterAll(async () => {
     await client.close()
