@@ -433,7 +433,11 @@ export class Node {
   #lost(node: NodeId): void {
     this.leaders.forgetNode(node)
     for (const replica of this.loop.replicas.values()) {
-      if (replica.isQuiet && replica.status().leader === node) this.#toWake.add(replica)
+      if (!replica.isQuiet) continue
+      const { leader, configuration } = replica.status()
+      // A leader that has lost a follower must look again whether a majority still follows it.
+      const leadsIt = leader === this.nodeId && configuration.voters.includes(node)
+      if (leader === node || leadsIt) this.#toWake.add(replica)
     }
   }
 

@@ -18,6 +18,7 @@ import type {
 } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
 import { assert } from './assert.ts'
+import { LinearizableReads, type LinearizableRead } from './linearizable-reads.ts'
 import type { QuietNotice } from './peers/peer-codec.ts'
 import type { StateMachine } from './state-machine.ts'
 
@@ -59,11 +60,6 @@ export interface TurnWrite {
   readonly token: PersistToken | undefined
 }
 
-interface PendingRead {
-  readonly deadlineMs: number
-  readonly done: (error: FlotillaError | undefined) => void
-}
-
 /**
  * Drives one Raft group on this node: feeds the core, carries out what it says, folds what is committed and lets the
  * leader decide. Synchronous but for reading old entries; everything durable goes through the node's turn.
@@ -91,10 +87,7 @@ export class Replica {
   #idleChecks = 0
   #idleAt: LogIndex | undefined
   #stopped = false
-  #nextReadContext = 1
-  readonly #reads = new Map<number, PendingRead>()
-  /** Confirmed reads that wait until their index is folded. */
-  #confirmed: { readonly index: LogIndex; readonly read: PendingRead }[] = []
+  readonly #reads = new LinearizableReads()
 
   constructor(
     groupId: GroupId,
@@ -183,18 +176,12 @@ export class Replica {
    * Calls `done` once this replica has made sure with a majority that it leads and has folded all that was committed
    * when it was asked (ReadIndex, thesis §6.4); with an error where it can't.
    */
-  readIndex(read: PendingRead): void {
-    if (this.#stopped) {
-      read.done(new FlotillaError('NOT_LEADER', 'this replica has stopped'))
-      return
-    }
+  readIndex(read: LinearizableRead): void {
     if (this.#stopped) {
       read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica has stopped'))
       return
     }
-    const context = this.#nextReadContext++
-    this.#reads.set(context, read)
-    this.step({ type: 'read', context })
+    this.step({ type: 'read', context: this.#reads.add(read) })
   }
 
   /** readIndex as a promise, which rejects with the FlotillaError. */
@@ -231,7 +218,7 @@ export class Replica {
     if (this.#stopped) return
     this.#core.step({ type: 'tick' })
     this.machine.expire(nowMs)
-    this.#expireReads(nowMs)
+    this.#reads.expire(nowMs)
     this.#ticks += 1
     if (this.#ticks % QUIET_CHECK_TICKS === 0) this.#maybeQuiet()
     if (this.#core.hasOutput() || this.machine.hasCommands()) this.#host.wake(this)
@@ -244,10 +231,7 @@ export class Replica {
     this.#isLeader = false
     this.#deciding = false
     this.machine.follow(error)
-    for (const read of this.#reads.values()) read.done(error())
-    for (const { read } of this.#confirmed) read.done(error())
-    this.#reads.clear()
-    this.#confirmed = []
+    this.#reads.failAll(error)
   }
 
   // -- quiet groups --------------------------------------------------------------------------------------------
@@ -282,7 +266,7 @@ export class Replica {
   /** A leader goes quiet when nothing is under way and every follower that can be reached has everything. */
   #maybeQuiet(): void {
     const status = this.#core.status()
-    const busy = this.machine.hasCommands() || this.#reads.size > 0 || this.#confirmed.length > 0
+    const busy = this.machine.hasCommands() || !this.#reads.isEmpty
     const settled =
       this.#deciding &&
       !busy &&
@@ -349,8 +333,8 @@ export class Replica {
     }
     for (const fetch of output.fetches) this.#fetch(fetch.to, fetch.from, fetch.maxBytes)
     for (const to of output.snapshotsWanted) this.#loadSnapshot(to)
-    for (const { context, index } of output.reads) this.#confirmRead(context, index)
-    for (const context of output.droppedReads) this.#dropRead(context)
+    for (const { context, index } of output.reads) this.#reads.confirmed(context, index, this.#foldedIndex)
+    for (const context of output.droppedReads) this.#reads.dropped(context)
   }
 
   #fold(committed: readonly Entry[]): void {
@@ -370,7 +354,7 @@ export class Replica {
     this.#folded = { index: last.index, term: last.term, digest: last.digest }
     this.machine.applied(last)
     this.#core.step({ type: 'applied', index: last.index })
-    this.#serveConfirmed()
+    this.#reads.folded(this.#foldedIndex)
   }
 
   #restore(snapshot: Snapshot): void {
@@ -385,7 +369,7 @@ export class Replica {
     this.#lowEndIndex = snapshot.index
     this.#unsavedBytes = 0
     this.#core.step({ type: 'applied', index: snapshot.index })
-    this.#serveConfirmed()
+    this.#reads.folded(this.#foldedIndex)
   }
 
   #leadershipChanged(): void {
@@ -481,49 +465,6 @@ export class Replica {
         this.step({ type: 'unreachable', to })
       },
     )
-  }
-
-  // -- linearizable reads --------------------------------------------------------------------------------------
-
-  #confirmRead(context: number, index: LogIndex): void {
-    const read = this.#reads.get(context)
-    if (read === undefined) return
-    this.#reads.delete(context)
-    if (index <= this.#foldedIndex) read.done(undefined)
-    else this.#confirmed.push({ index, read })
-  }
-
-  #dropRead(context: number): void {
-    const read = this.#reads.get(context)
-    this.#reads.delete(context)
-    read?.done(new FlotillaError('NOT_LEADER', 'this node could not confirm that it leads the partition'))
-  }
-
-  #serveConfirmed(): void {
-    if (this.#confirmed.length === 0) return
-    const ready = this.#confirmed.filter(({ index }) => index <= this.#foldedIndex)
-    this.#confirmed = this.#confirmed.filter(({ index }) => index > this.#foldedIndex)
-    for (const { read } of ready) read.done(undefined)
-  }
-
-  #expireReads(nowMs: number): void {
-    for (const [context, read] of this.#reads) {
-      if (read.deadlineMs > nowMs) continue
-      this.#reads.delete(context)
-      read.done(
-        new FlotillaError(
-          'NO_QUORUM',
-          'no majority of the replicas confirmed the leader before the deadline',
-        ),
-      )
-    }
-    // Confirmed, but a disk that hangs keeps what is committed from being folded.
-    const expired = this.#confirmed.filter(({ read }) => read.deadlineMs <= nowMs)
-    if (expired.length === 0) return
-    this.#confirmed = this.#confirmed.filter(({ read }) => read.deadlineMs > nowMs)
-    for (const { read } of expired) {
-      read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica did not catch up before the deadline'))
-    }
   }
 }
 

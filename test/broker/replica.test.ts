@@ -67,7 +67,7 @@ describe('a replica that fails', () => {
     expect(replica.isLeader).toBe(false)
     const late = new Read()
     replica.readIndex(late)
-    expect(late.said).toEqual(['NOT_LEADER'])
+    expect(late.said).toEqual(['REPLICA_UNAVAILABLE'])
     await expect(replica.confirmLeadership(1e9)).rejects.toThrow('stopped')
     replica.tick(1e12)
     expect([proposed, queued].map(({ outcomes }) => outcomes.length)).toEqual([1, 1])
