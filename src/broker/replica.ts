@@ -415,7 +415,9 @@ export class Replica {
       return { groupId: this.groupId, applied }
     }
     const { index, term, digest } = mark
-    const { configuration } = this.#core.status()
+    // What is in force here, not at the end: a change that is still under way may yet be taken back.
+    const configuration = this.#core.configurationAt(index)
+    if (configuration === undefined) return { groupId: this.groupId, applied }
     return { groupId: this.groupId, applied, lowEnd: { index, term, digest, configuration, state } }
   }
 

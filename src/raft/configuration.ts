@@ -1,10 +1,17 @@
 import { assert } from './assert.ts'
-import { asNodeId, type Configuration, type NodeId } from './types.ts'
+import { asNodeId, type Configuration, type MemberLife, type NodeId } from './types.ts'
 
-const FORMAT_VERSION = 1
+/** Three lists of ids. */
+const PLAIN_VERSION = 1
+/** Three lists of ids, flags, lives. Written only where there is something of that, so that old bytes stay what they are. */
+const FULL_VERSION = 2
+/** What a configuration entry holds: two configurations, the new one and the one that it replaces. */
+const CHANGE_VERSION = 3
+const LEAVES_AUTOMATICALLY = 1
 /** More than any group needs; keeps an encoded configuration far below the header's 64 KiB. */
 const MOST_MEMBERS = 255
 const MOST_ID_BYTES = 249
+const MOST_BYTES = 65_536
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -23,48 +30,173 @@ export function isVoter(configuration: Configuration, id: NodeId): boolean {
   return configuration.voters.includes(id) || configuration.votersOutgoing.includes(id)
 }
 
-/**
- * The header of a `configuration` entry: a version byte, then voters, outgoing voters and learners, each as a count byte
- * and, per id, a length byte and UTF-8.
- */
-export function encodeConfiguration(configuration: Configuration): Uint8Array {
-  const bytes: number[] = [FORMAT_VERSION]
-  for (const ids of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
-    assert(ids.length <= MOST_MEMBERS, 'raft.configuration-members', () => `${ids.length} members`)
-    bytes.push(ids.length)
-    for (const id of ids) {
-      const encoded = encoder.encode(id)
-      assert(
-        encoded.length >= 1 && encoded.length <= MOST_ID_BYTES,
-        'raft.configuration-id',
-        () => `node id ${JSON.stringify(id)} must have 1 to ${MOST_ID_BYTES} bytes`,
-      )
-      bytes.push(encoded.length, ...encoded)
-    }
-  }
-  return Uint8Array.from(bytes)
+export function isMember(configuration: Configuration, id: NodeId): boolean {
+  return isVoter(configuration, id) || configuration.learners.includes(id)
 }
 
-/** The inverse of encodeConfiguration. Throws AssertionError on bytes that it can't have written. */
-export function decodeConfiguration(bytes: Uint8Array): Configuration {
-  assert(bytes[0] === FORMAT_VERSION, 'raft.configuration-version', () => `version ${bytes[0]}`)
-  let at = 1
-  const readIds = (): NodeId[] => {
-    const count = bytes[at]
-    assert(count !== undefined, 'raft.configuration-truncated')
-    at += 1
-    const ids: NodeId[] = []
-    for (let read = 0; read < count; read += 1) {
-      const length = bytes[at]
-      assert(length !== undefined && at + 1 + length <= bytes.length, 'raft.configuration-truncated')
-      ids.push(asNodeId(decoder.decode(bytes.subarray(at + 1, at + 1 + length))))
-      at += 1 + length
-    }
-    return ids
+export const isJoint = (configuration: Configuration): boolean => configuration.votersOutgoing.length > 0
+
+/** The life under which this member takes part. */
+export function lifeOf(configuration: Configuration, id: NodeId): number {
+  return configuration.lives?.find((member) => member.id === id)?.life ?? 0
+}
+
+const sameIds = (left: readonly NodeId[], right: readonly NodeId[]): boolean => {
+  const [sortedLeft, sortedRight] = [sortedIds(left), sortedIds(right)]
+  return sortedLeft.length === sortedRight.length && sortedLeft.every((id, at) => id === sortedRight[at])
+}
+
+/** Whether both say the same, in whatever order. */
+export function sameConfiguration(left: Configuration, right: Configuration): boolean {
+  return (
+    sameIds(left.voters, right.voters) &&
+    sameIds(left.votersOutgoing, right.votersOutgoing) &&
+    sameIds(left.learners, right.learners) &&
+    (left.leavesAutomatically ?? false) === (right.leavesAutomatically ?? false) &&
+    membersOf(left).every((id) => lifeOf(left, id) === lifeOf(right, id))
+  )
+}
+
+class Bytes {
+  readonly bytes: number[] = []
+
+  ids(ids: readonly NodeId[]): void {
+    assert(ids.length <= MOST_MEMBERS, 'raft.configuration-members', () => `${ids.length} members`)
+    this.bytes.push(ids.length)
+    for (const id of ids) this.id(id)
   }
-  const voters = readIds()
-  const votersOutgoing = readIds()
-  const learners = readIds()
-  assert(at === bytes.length, 'raft.configuration-trailing', () => `${bytes.length - at} bytes too many`)
-  return { voters, votersOutgoing, learners }
+
+  id(id: NodeId): void {
+    const encoded = encoder.encode(id)
+    assert(
+      encoded.length >= 1 && encoded.length <= MOST_ID_BYTES,
+      'raft.configuration-id',
+      () => `node id ${JSON.stringify(id)} must have 1 to ${MOST_ID_BYTES} bytes`,
+    )
+    this.bytes.push(encoded.length, ...encoded)
+  }
+
+  /** 56 bits, the lowest byte first: every safe integer fits. */
+  life(life: number): void {
+    assert(Number.isSafeInteger(life) && life >= 0, 'raft.configuration-life', () => `life ${life}`)
+    for (let rest = life, at = 0; at < 7; at += 1, rest = Math.floor(rest / 256)) this.bytes.push(rest % 256)
+  }
+}
+
+/**
+ * A version byte, then voters, outgoing voters and learners, each as a count byte and, per id, a length byte and UTF-8. In
+ * version 2 a byte of flags follows, and the lives: a count byte, then per member its id and 7 bytes, the lowest first.
+ */
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  const { voters, votersOutgoing, learners, leavesAutomatically = false, lives = [] } = configuration
+  const isPlain = !leavesAutomatically && lives.length === 0
+  const out = new Bytes()
+  out.bytes.push(isPlain ? PLAIN_VERSION : FULL_VERSION)
+  for (const ids of [voters, votersOutgoing, learners]) out.ids(ids)
+  if (!isPlain) {
+    assert(lives.length <= MOST_MEMBERS, 'raft.configuration-lives', () => `${lives.length} lives`)
+    out.bytes.push(leavesAutomatically ? LEAVES_AUTOMATICALLY : 0, lives.length)
+    for (const { id, life } of lives) {
+      out.id(id)
+      out.life(life)
+    }
+  }
+  return Uint8Array.from(out.bytes)
+}
+
+/**
+ * The header of a `configuration` entry: version 3, the length of the new configuration as two bytes, the lower one first,
+ * the new configuration, and the one before it. Having both in one place, a log says by itself what is in force when an
+ * entry of it is taken back, and a replica that joins learns with the first one what was before it came.
+ */
+export function encodeChange(configuration: Configuration, previous: Configuration): Uint8Array {
+  const after = encodeConfiguration(configuration)
+  const before = encodeConfiguration(previous)
+  const length = 3 + after.length + before.length
+  assert(length <= MOST_BYTES, 'raft.configuration-bytes', () => `${length} bytes, at most ${MOST_BYTES}`)
+  return Uint8Array.from([CHANGE_VERSION, after.length & 255, after.length >> 8, ...after, ...before])
+}
+
+class BytesReader {
+  readonly #bytes: Uint8Array
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  byte(): number {
+    const byte = this.#bytes[this.#at]
+    assert(byte !== undefined, 'raft.configuration-truncated')
+    this.#at += 1
+    return byte
+  }
+
+  id(): NodeId {
+    const length = this.byte()
+    assert(this.#at + length <= this.#bytes.length, 'raft.configuration-truncated')
+    this.#at += length
+    return asNodeId(decoder.decode(this.#bytes.subarray(this.#at - length, this.#at)))
+  }
+
+  ids(): NodeId[] {
+    return Array.from({ length: this.byte() }, () => this.id())
+  }
+
+  life(): number {
+    let life = 0
+    for (let at = 0, unit = 1; at < 7; at += 1, unit *= 256) life += this.byte() * unit
+    assert(Number.isSafeInteger(life), 'raft.configuration-life', () => `life ${life}`)
+    return life
+  }
+
+  end(): void {
+    const left = this.#bytes.length - this.#at
+    assert(left === 0, 'raft.configuration-trailing', () => `${left} bytes too many`)
+  }
+}
+
+/** What a configuration entry says; `previous` is undefined in bytes that hold a configuration alone. */
+export function decodeChange(bytes: Uint8Array): {
+  readonly configuration: Configuration
+  readonly previous: Configuration | undefined
+} {
+  if (bytes[0] !== CHANGE_VERSION) return { configuration: decodeConfiguration(bytes), previous: undefined }
+  assert(bytes.length >= 3, 'raft.configuration-truncated')
+  const end = 3 + bytes[1]! + (bytes[2]! << 8)
+  assert(end < bytes.length, 'raft.configuration-truncated')
+  return {
+    configuration: decodeConfiguration(bytes.subarray(3, end)),
+    previous: decodeConfiguration(bytes.subarray(end)),
+  }
+}
+
+/** The inverse of encodeConfiguration, and of encodeChange: the new one. Throws AssertionError on other bytes. */
+export function decodeConfiguration(bytes: Uint8Array): Configuration {
+  const version = bytes[0]
+  if (version === CHANGE_VERSION) return decodeChange(bytes).configuration
+  assert(
+    version === PLAIN_VERSION || version === FULL_VERSION,
+    'raft.configuration-version',
+    () => `version ${version}`,
+  )
+  const reader = new BytesReader(bytes)
+  reader.byte()
+  const [voters, votersOutgoing, learners] = [reader.ids(), reader.ids(), reader.ids()]
+  if (version === PLAIN_VERSION) {
+    reader.end()
+    return { voters, votersOutgoing, learners }
+  }
+  const flags = reader.byte()
+  assert((flags & ~LEAVES_AUTOMATICALLY) === 0, 'raft.configuration-flags', () => `flags ${flags}`)
+  const lives: MemberLife[] = []
+  for (let left = reader.byte(); left > 0; left -= 1) lives.push({ id: reader.id(), life: reader.life() })
+  reader.end()
+  return {
+    voters,
+    votersOutgoing,
+    learners,
+    ...(flags === 0 ? {} : { leavesAutomatically: true }),
+    ...(lives.length === 0 ? {} : { lives }),
+  }
 }

@@ -1,10 +1,12 @@
 import { assert } from './assert.ts'
-import { isVoter, membersOf } from './configuration.ts'
+import { isMember, isVoter, lifeOf, membersOf } from './configuration.ts'
+import { ConfigurationHistory } from './configuration-history.ts'
 import { chain } from './digest.ts'
 import { Durability } from './durability.ts'
 import { entryBytes, RaftLog } from './log.ts'
 import { Outbox } from './outbox.ts'
 import { Progress } from './progress.ts'
+import { hasQuorum, quorumIndex, voteResult, type VoteResult } from './quorum.ts'
 import {
   asLogIndex,
   asTerm,
@@ -22,6 +24,24 @@ import {
   type Term,
 } from './types.ts'
 
+/** Answers speak for their sender, everything else is meant for its addressee. */
+function isReply({ type }: Message): boolean {
+  switch (type) {
+    case 'preVoteReply':
+    case 'voteReply':
+    case 'appendReply':
+    case 'heartbeatReply':
+      return true
+    case 'preVote':
+    case 'vote':
+    case 'append':
+    case 'heartbeat':
+    case 'snapshot':
+    case 'timeoutNow':
+      return false
+  }
+}
+
 const NOOP: Draft = { header: new Uint8Array(0), payload: [], payloadBytes: 0, payloadCrc32: 0 }
 
 /**
@@ -33,7 +53,9 @@ export class Core {
   readonly log: RaftLog
   readonly durability: Durability
   readonly outbox = new Outbox()
-  configuration: Configuration
+  readonly configurations: ConfigurationHistory
+  /** Messages that were refused because they concern another life. */
+  refusedMessages = 0
 
   term: Term
   votedFor: NodeId | undefined
@@ -77,7 +99,7 @@ export class Core {
     this.#random = random
     this.log = new RaftLog(bootstrap)
     this.durability = new Durability(this.log, bootstrap)
-    this.configuration = bootstrap.configuration
+    this.configurations = new ConfigurationHistory(bootstrap)
     this.term = bootstrap.hardState.term
     this.votedFor = bootstrap.hardState.votedFor
     this.applied = bootstrap.applied
@@ -102,6 +124,36 @@ export class Core {
     return this.config.id
   }
 
+  /** In force: the newest in the log, committed or not (thesis §4.1). */
+  get configuration(): Configuration {
+    return this.configurations.current
+  }
+
+  get configurationIndex(): LogIndex {
+    return this.configurations.index
+  }
+
+  configurationCommitted(): boolean {
+    return this.configurationIndex <= this.commit
+  }
+
+  /** Whose agreement decides: the one place that elections, commits, reads and CheckQuorum ask. */
+  deciding(): Configuration {
+    return this.configuration
+  }
+
+  hasQuorum(agrees: (id: NodeId) => boolean): boolean {
+    return hasQuorum(this.deciding(), agrees)
+  }
+
+  quorumIndex(indexOf: (id: NodeId) => number): number {
+    return quorumIndex(this.deciding(), indexOf)
+  }
+
+  voteResult(): VoteResult {
+    return voteResult(this.deciding(), this.votes)
+  }
+
   /**
    * The commit index only as far as the entries are on disk already: if a power cut tears the very write that holds
    * both, a start may cut the log before these entries, and must not find them called committed.
@@ -120,13 +172,30 @@ export class Core {
     this.electionTimeout = electionTicks + extra
   }
 
+  #stamp(message: Message): Message {
+    const life = isReply(message) ? this.config.life : lifeOf(this.configuration, message.to)
+    return life === 0 ? message : { ...message, life }
+  }
+
   send(message: Message): void {
-    this.outbox.messages.push(message)
+    this.outbox.messages.push(this.#stamp(message))
   }
 
   /** Sends once all that led to this message is on stable storage. */
   sendDurably(message: Message): void {
-    this.durability.gate(message, this.hardState())
+    this.durability.gate(this.#stamp(message), this.hardState())
+  }
+
+  /**
+   * Whether a message is meant for the disk that is here, or comes from one that takes part. A disk that was wiped has
+   * promised things that it no longer knows of: it must not vote or acknowledge under its old name, not even once it
+   * has caught up (SPEC.md, "Lives").
+   */
+  concernsThisLife(message: Message): boolean {
+    const { configuration, config } = this
+    const { from, life = 0 } = message
+    if (!isReply(message)) return life === config.life
+    return isMember(configuration, from) && life === lifeOf(configuration, from)
   }
 
   follower(id: NodeId): Progress | undefined {
@@ -189,12 +258,29 @@ export class Core {
     for (let index = this.commit + 1; index <= this.log.last.index; index += 1) {
       this.uncommittedBytes += entryBytes(this.log.entryAt(index)!)
     }
+    this.#refreshFollowers()
+    // Without an entry of its own term a leader can commit nothing (§5.4.2).
+    this.append('noop', NOOP)
+  }
+
+  /** Leaders: one for each other member; who stays is known already. */
+  #refreshFollowers(): void {
     const next = asLogIndex(this.log.last.index + 1)
     this.followers = membersOf(this.configuration)
       .filter((id) => id !== this.id)
-      .map((id) => new Progress(id, next, this.ticks, this.config))
-    // Without an entry of its own term a leader can commit nothing (§5.4.2).
-    this.append('noop', NOOP)
+      .map((id) => {
+        const life = lifeOf(this.configuration, id)
+        const known = this.follower(id)
+        return known?.life === life ? known : new Progress(id, life, next, this.ticks, this.config)
+      })
+  }
+
+  /** The only way into the log. */
+  addToLog(entry: Entry): void {
+    this.log.append(entry)
+    if (entry.kind !== 'configuration') return
+    this.configurations.appended(entry)
+    if (this.role === 'leader') this.#refreshFollowers()
   }
 
   #leaveLeadership(): void {
@@ -216,7 +302,7 @@ export class Core {
     const { term } = this
     const digest = chain(last.digest, { index, term, kind, payloadBytes, payloadCrc32, header })
     const entry: Entry = { index, term, kind, digest, header, payload, payloadBytes, payloadCrc32 }
-    this.log.append(entry)
+    this.addToLog(entry)
     this.uncommittedBytes += entryBytes(entry)
     return entry
   }

@@ -15,6 +15,7 @@ const MIB = 1024 * KIB
 export function defaultRaftConfig(id: NodeId): RaftConfig {
   return {
     id,
+    life: 0,
     electionTicks: 10,
     heartbeatTicks: 2,
     maxAppendBytes: MIB,
@@ -28,8 +29,9 @@ export function defaultRaftConfig(id: NodeId): RaftConfig {
 
 /** Throws AssertionError with the value and the rule. */
 export function checkRaftConfig(config: RaftConfig): void {
-  const { id, ...numbers } = config
+  const { id, life, ...numbers } = config
   assert(id.length > 0, 'raft.config-id', () => 'id must not be empty')
+  assert(Number.isSafeInteger(life) && life >= 0, 'raft.config-life', () => `life is ${life}`)
   for (const [name, value] of Object.entries(numbers)) {
     assert(
       Number.isSafeInteger(value) && value >= 1,
@@ -42,6 +44,14 @@ export function checkRaftConfig(config: RaftConfig): void {
     'raft.config-heartbeat',
     () => `heartbeatTicks ${config.heartbeatTicks} must be below electionTicks ${config.electionTicks}`,
   )
+}
+
+/**
+ * What a replica begins with that joins a group which others run: it knows nobody, so it neither stands nor decides, and
+ * takes appends or a snapshot from whoever leads. Those bring it the configuration that names it.
+ */
+export function joiningBootstrap(): Bootstrap {
+  return emptyBootstrap({ voters: [], votersOutgoing: [], learners: [] })
 }
 
 /** What the first start of a new group's replica begins with: nothing but who takes part. */

@@ -1,6 +1,5 @@
 import { isVoter } from './configuration.ts'
 import type { Core } from './core.ts'
-import { voteResult } from './quorum.ts'
 import { asTerm, type VoteReply, type VoteRequest } from './types.ts'
 
 /** Standing for election and voting (§5.2, §5.4.1), with PreVote (thesis §9.6) and leader stickiness (thesis §4.2.3). */
@@ -60,7 +59,7 @@ export class Election {
   }
 
   #count(): 'won' | 'lost' | 'pending' {
-    return voteResult(this.#core.configuration, this.#core.votes)
+    return this.#core.voteResult()
   }
 
   /** This node leads, or has heard from a leader so lately that nobody has a reason to stand. */

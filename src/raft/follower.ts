@@ -118,7 +118,8 @@ export class Follower {
 
   /** Entries that are here already stay, and what comes after them: an old message must not undo a newer one. */
   appendEntries(previous: LogMark, entries: readonly Entry[]): void {
-    const { log } = this.#core
+    const core = this.#core
+    const { log } = core
     let before = previous
     let at = 0
     for (; at < entries.length; at += 1) {
@@ -129,15 +130,16 @@ export class Follower {
     }
     if (at === entries.length) return
     if (before.index < log.last.index) this.truncateAfter(before)
-    for (; at < entries.length; at += 1) log.append(entries[at]!)
+    for (; at < entries.length; at += 1) core.addToLog(entries[at]!)
   }
 
   /** Drops entries that conflict with the leader's. */
   truncateAfter(before: LogMark): void {
-    const { log, durability, commit } = this.#core
+    const { log, durability, configurations, commit } = this.#core
     assert(before.index >= commit, 'raft.truncate-committed', () => `after ${before.index}, commit ${commit}`)
     log.truncateAfter(before)
     durability.truncated(before.index + 1)
+    configurations.truncatedAfter(before.index)
   }
 
   handleHeartbeat(heartbeat: Heartbeat): void {
@@ -170,7 +172,7 @@ export class Follower {
       core.commit = snapshot.index
       core.applied = snapshot.index
       core.handedOut = snapshot.index
-      core.configuration = snapshot.configuration
+      core.configurations.replacedBy(mark)
       core.outbox.restore = snapshot
     }
     this.accept(from, snapshot.index)

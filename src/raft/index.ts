@@ -1,6 +1,6 @@
 export { assert, AssertionError } from './assert.ts'
-export { decodeConfiguration, encodeConfiguration } from './configuration.ts'
-export { defaultRaftConfig, emptyBootstrap } from './defaults.ts'
+export { decodeConfiguration, encodeConfiguration, isVoter, lifeOf, membersOf } from './configuration.ts'
+export { defaultRaftConfig, emptyBootstrap, joiningBootstrap } from './defaults.ts'
 export { chain, type DigestFields } from './digest.ts'
 export { Raft } from './raft.ts'
 export * from './types.ts'

@@ -1,4 +1,14 @@
-import type { Entry, Leadership, LogIndex, Message, NodeId, Output, Persist, Snapshot } from './types.ts'
+import type {
+  ConfigurationInForce,
+  Entry,
+  Leadership,
+  LogIndex,
+  Message,
+  NodeId,
+  Output,
+  Persist,
+  Snapshot,
+} from './types.ts'
 
 type Fetch = Output['fetches'][number]
 type Read = Output['reads'][number]
@@ -28,6 +38,7 @@ export class Outbox {
     persist: Persist | undefined,
     committed: readonly Entry[],
     leadership: Leadership | undefined,
+    configuration: ConfigurationInForce | undefined,
   ): Output {
     const { messages, restore, fetches, snapshotsWanted, reads, droppedReads } = this
     this.messages = []
@@ -46,6 +57,7 @@ export class Outbox {
       reads,
       droppedReads,
       leadership,
+      configuration,
     }
   }
 

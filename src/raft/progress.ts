@@ -66,6 +66,8 @@ export class Inflights {
  */
 export class Progress {
   readonly id: NodeId
+  /** Of the disk that all of this is known of. */
+  readonly life: number
   readonly inflights: Inflights
   state: 'probe' | 'replicate' | 'snapshot' = 'probe'
   /** The follower durably holds the leader's log up to here. */
@@ -90,8 +92,9 @@ export class Progress {
   /** The newest read round that the follower has confirmed. */
   readRound = 0
 
-  constructor(id: NodeId, next: LogIndex, tick: number, limits: InflightLimits) {
+  constructor(id: NodeId, life: number, next: LogIndex, tick: number, limits: InflightLimits) {
     this.id = id
+    this.life = life
     this.next = next
     this.heardAtTick = tick
     this.inflights = new Inflights(limits)

@@ -1,16 +1,22 @@
 import { assert } from './assert.ts'
 import { CatchUp } from './catch-up.ts'
+import { sameConfiguration } from './configuration.ts'
 import { Core } from './core.ts'
 import { checkRaftConfig } from './defaults.ts'
 import { Election } from './election.ts'
 import { Follower } from './follower.ts'
 import { checkInvariants, foldState, type Watermarks } from './invariants.ts'
+import { Membership } from './membership.ts'
 import { ReadIndex } from './read-index.ts'
 import { Replication } from './replication.ts'
 import { Transfer } from './transfer.ts'
 import {
   asLogIndex,
   type Bootstrap,
+  type ChangeResult,
+  type Configuration,
+  type ConfigurationChange,
+  type ConfigurationInForce,
   type Draft,
   type Entry,
   type Input,
@@ -38,9 +44,11 @@ export class Raft implements RaftCore {
   private readonly replication: Replication
   private readonly catchUp: CatchUp
   private readonly transfer: Transfer
+  private readonly membership: Membership
   private readonly reads: ReadIndex
   private readonly watermarks: Watermarks
   private reported: Leadership
+  private reportedConfiguration: ConfigurationInForce
 
   /** `random(bound)` gives an integer from 0 to bound - 1; elections need it to differ between replicas. */
   constructor(config: RaftConfig, bootstrap: Bootstrap, random: (bound: number) => number) {
@@ -51,8 +59,10 @@ export class Raft implements RaftCore {
     this.catchUp = new CatchUp(this.core)
     this.transfer = new Transfer(this.core)
     this.replication = new Replication(this.core, this.catchUp, this.transfer)
+    this.membership = new Membership(this.core, this.replication, this.transfer)
     this.reads = new ReadIndex(this.core)
     this.reported = this.leadership()
+    this.reportedConfiguration = this.configurationInForce()
     this.watermarks = { term: this.core.term, commit: this.core.commit }
     checkInvariants(this.core, this.watermarks)
   }
@@ -64,6 +74,7 @@ export class Raft implements RaftCore {
       return
     }
     this.dispatch(input)
+    this.membership.proceed()
     checkInvariants(this.core, this.watermarks)
   }
 
@@ -78,6 +89,9 @@ export class Raft implements RaftCore {
         return
       case 'campaign':
         this.election.preCampaign()
+        return
+      case 'forgetLeader':
+        if (core.role === 'follower') core.leader = undefined
         return
       case 'read':
         this.reads.request(input.context)
@@ -131,6 +145,10 @@ export class Raft implements RaftCore {
   private receive(message: Message): void {
     const { core } = this
     assert(message.to === core.id, 'raft.addressee', () => `${message.type} to ${message.to} at ${core.id}`)
+    if (!core.concernsThisLife(message)) {
+      core.refusedMessages += 1
+      return
+    }
     const isRequest = message.type === 'vote' || message.type === 'preVote'
     if (isRequest && !message.transfer && this.election.hearsFromLeader()) {
       // It doesn't even count as news of a higher term: that is what keeps a node that was cut off from unseating a
@@ -225,7 +243,7 @@ export class Raft implements RaftCore {
       // Decided in an earlier term: nobody needs it any more.
       if (message.term !== core.term) continue
       if (message.to === core.id) this.receive(message)
-      else core.send(message)
+      else core.outbox.messages.push(message)
     }
   }
 
@@ -245,7 +263,15 @@ export class Raft implements RaftCore {
       'raft.compacted-unapplied',
       () => `${lowEnd.index} > ${core.applied}`,
     )
-    if (lowEnd.index > core.log.lowEnd.index) core.log.compact(lowEnd)
+    if (lowEnd.index <= core.log.lowEnd.index) return
+    const known = core.configurations.at(lowEnd.index)
+    assert(
+      known === undefined || sameConfiguration(known, lowEnd.configuration),
+      'raft.compacted-configuration',
+      () => `at ${lowEnd.index}`,
+    )
+    core.log.compact(lowEnd)
+    core.configurations.compactedTo(lowEnd.index)
   }
 
   private shrinkWindow(): void {
@@ -272,6 +298,27 @@ export class Raft implements RaftCore {
     return { ok: true, index, term }
   }
 
+  changeConfiguration(change: ConfigurationChange): ChangeResult {
+    const result = this.membership.change(change)
+    checkInvariants(this.core, this.watermarks)
+    return result
+  }
+
+  configurationAt(index: LogIndex): Configuration | undefined {
+    const { log, configurations } = this.core
+    return index < log.lowEnd.index || index > log.last.index ? undefined : configurations.at(index)
+  }
+
+  private configurationInForce(): ConfigurationInForce {
+    const { configuration, configurationIndex: index } = this.core
+    return { configuration, index, committed: this.core.configurationCommitted() }
+  }
+
+  private configurationChanged(): boolean {
+    const { configuration, committed } = this.reportedConfiguration
+    return configuration !== this.core.configuration || committed !== this.core.configurationCommitted()
+  }
+
   private leadership(): Leadership {
     const { role, term, leader } = this.core
     return { role, term, leader }
@@ -289,7 +336,7 @@ export class Raft implements RaftCore {
 
   hasOutput(): boolean {
     const { core } = this
-    if (!core.outbox.isEmpty() || this.leadershipChanged()) return true
+    if (!core.outbox.isEmpty() || this.leadershipChanged() || this.configurationChanged()) return true
     if (core.failed) return false
     return (
       core.durability.hasReleasable() ||
@@ -312,8 +359,10 @@ export class Raft implements RaftCore {
     const committed = core.failed ? [] : this.takeCommitted()
     const leadership = this.leadershipChanged() ? this.leadership() : undefined
     if (leadership !== undefined) this.reported = leadership
+    const configuration = this.configurationChanged() ? this.configurationInForce() : undefined
+    if (configuration !== undefined) this.reportedConfiguration = configuration
     checkInvariants(core, this.watermarks)
-    return core.outbox.drain(persist, committed, leadership)
+    return core.outbox.drain(persist, committed, leadership, configuration)
   }
 
   private takeCommitted(): readonly Entry[] {
@@ -339,6 +388,9 @@ export class Raft implements RaftCore {
       applied: core.applied,
       lowEnd: log.lowEnd,
       configuration: core.configuration,
+      configurationIndex: core.configurationIndex,
+      configurationCommitted: core.configurationCommitted(),
+      refusedMessages: core.refusedMessages,
       followers: core.followers.map((progress) => progress.status(ticks, config.electionTicks)),
       ownTermCommitted: core.ownTermCommitted(),
     }

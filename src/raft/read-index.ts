@@ -1,5 +1,4 @@
 import type { Core } from './core.ts'
-import { hasQuorum } from './quorum.ts'
 import { asLogIndex } from './types.ts'
 
 /** Reads beyond so many waiting ones are dropped: a leader that can't confirm must not gather them without end. */
@@ -55,7 +54,7 @@ export class ReadIndex {
 
   isConfirmed(round: number): boolean {
     const core = this.#core
-    return hasQuorum(core.configuration, (id) => {
+    return core.hasQuorum((id) => {
       return id === core.id || (core.follower(id)?.readRound ?? 0) >= round
     })
   }

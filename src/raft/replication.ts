@@ -3,7 +3,6 @@ import type { CatchUp } from './catch-up.ts'
 import type { Core } from './core.ts'
 import { entryBytes, markOf } from './log.ts'
 import type { Progress } from './progress.ts'
-import { hasQuorum, quorumIndex } from './quorum.ts'
 import type { Transfer } from './transfer.ts'
 import {
   asLogIndex,
@@ -34,7 +33,7 @@ export class Replication {
     const core = this.#core
     const { config, ticks } = core
     const isActive = (progress: Progress): boolean => ticks - progress.heardAtTick < config.electionTicks
-    const heardFromQuorum = hasQuorum(core.configuration, (id) => {
+    const heardFromQuorum = core.hasQuorum((id) => {
       const progress = core.follower(id)
       return progress === undefined ? id === core.id : isActive(progress)
     })
@@ -207,7 +206,7 @@ export class Replication {
   /** §5.3 and §5.4.2: what a quorum holds is committed, if it is of the own term; all before it is, with it. */
   maybeCommit(): void {
     const core = this.#core
-    const index = quorumIndex(core.configuration, (id) => this.matchOf(id))
+    const index = core.quorumIndex((id) => this.matchOf(id))
     if (index > core.commit && this.mayCommit(index)) core.commitTo(asLogIndex(index))
   }
 

@@ -25,7 +25,7 @@ export class Transfer {
     let best: Progress | undefined
     for (const progress of followers) {
       const isActive = ticks - progress.heardAtTick < config.electionTicks
-      if (!isActive || !isVoter(configuration, progress.id)) continue
+      if (!isActive || !configuration.voters.includes(progress.id)) continue
       if (best === undefined || progress.match > best.match) best = progress
     }
     return best
@@ -37,6 +37,14 @@ export class Transfer {
     if (transfer === undefined) return
     if (this.#core.follower(transfer.to)?.match !== log.last.index) return
     this.#core.send({ type: 'timeoutNow', from: id, to: transfer.to, term })
+  }
+
+  /** This leader is about to go: whoever has all of its log may stand at once. */
+  handOver(): void {
+    const { log, id, term } = this.#core
+    const heir = this.#furthestAlong()
+    if (heir?.match !== log.last.index) return
+    this.#core.send({ type: 'timeoutNow', from: id, to: heir.id, term })
   }
 
   /** The target had its chance: after an election timeout proposals are taken again. */

@@ -44,12 +44,82 @@ export interface Entry extends Draft {
   readonly digest: Digest
 }
 
-/** Who takes part. Learners and joint configurations (`votersOutgoing` not empty) have their place here. */
+/** Which life of a member's disk takes part: a disk that lost what it held comes back under another number. */
+export interface MemberLife {
+  readonly id: NodeId
+  /** A safe integer from 0. */
+  readonly life: number
+}
+
+/** Who takes part. Joint (Raft §6) where `votersOutgoing` isn't empty: then both halves must agree. */
 export interface Configuration {
   readonly voters: readonly NodeId[]
+  /** Joint only: the voters before the change. */
   readonly votersOutgoing: readonly NodeId[]
+  /** They get the log and count for nothing. One that is in `votersOutgoing`, too, votes until the joint phase is over. */
   readonly learners: readonly NodeId[]
+  /** Joint only: the leader ends the joint phase as soon as its entry is committed, without being asked. */
+  readonly leavesAutomatically?: boolean
+  /** Members whose life isn't 0, sorted by id. */
+  readonly lives?: readonly MemberLife[]
 }
+
+/** A configuration and where it comes from. */
+export interface ConfigurationInForce {
+  readonly configuration: Configuration
+  /** Its entry; at or below the low end where a snapshot or the start of the group brought it. */
+  readonly index: LogIndex
+  /** While false, another leader's log may still take it back. */
+  readonly committed: boolean
+}
+
+/** One step of a configuration change. `life` is 0 where it is left out. */
+export type MemberChange =
+  /** A new voter, or a learner that is promoted: nobody ever is without being asked. */
+  | { readonly type: 'addVoter'; readonly id: NodeId; readonly life?: number }
+  /** A new learner, or a voter that becomes one; under another life, a wiped node that starts anew. */
+  | { readonly type: 'addLearner'; readonly id: NodeId; readonly life?: number }
+  | { readonly type: 'remove'; readonly id: NodeId }
+
+/**
+ * How a change comes into force.
+ * - auto: at once where at most one voter comes or goes, else by a joint phase that ends by itself.
+ * - joint: by a joint phase that ends by itself.
+ * - jointExplicit: by a joint phase that lasts until a change without steps ends it.
+ */
+export type ChangeTransition = 'auto' | 'joint' | 'jointExplicit'
+
+export interface ConfigurationChange {
+  /** Taken in order. None: end the joint phase. */
+  readonly changes: readonly MemberChange[]
+  /** Default auto. */
+  readonly transition?: ChangeTransition
+}
+
+/** Why a change is refused; `detail` of the result says it with names. */
+export type ChangeRefusal =
+  | 'not-leader'
+  | 'transferring'
+  /** No entry of the leader's own term is committed yet, so it can't know whether a change is in flight (raft-dev, July 2015). */
+  | 'own-term-uncommitted'
+  | 'change-in-flight'
+  /** Only ending the joint phase is possible now. */
+  | 'joint'
+  | 'not-joint'
+  | 'nothing-changes'
+  | 'no-voters'
+  /** A voter can't change its life: it must become a learner under the new one first. */
+  | 'life-of-voter'
+  | 'too-many-members'
+
+export type ChangeResult =
+  | {
+      readonly ok: true
+      readonly index: LogIndex
+      readonly term: Term
+      readonly configuration: Configuration
+    }
+  | { readonly ok: false; readonly reason: ChangeRefusal; readonly detail: string }
 
 /** What must be on stable storage before the core answers anyone (figure 2, "persistent state"). */
 export interface HardState {
@@ -94,12 +164,17 @@ export interface Bootstrap {
   readonly applied: LogIndex
   /** Contiguous entries that end with `last`; must reach back to applied + 1. */
   readonly tail: readonly Entry[]
-  /** The configuration in force at `last`. */
+  /** The configuration in force at `last`. Without voters: a replica that joins and knows nobody yet. */
   readonly configuration: Configuration
 }
 
 export interface RaftConfig {
   readonly id: NodeId
+  /**
+   * Which life of its disk this replica is in: whoever finds its data gone must come back with a number that it never
+   * had before, and is then a stranger to all that was promised under the old one. Default 0.
+   */
+  readonly life: number
   /** An election starts after electionTicks to 2 * electionTicks - 1 ticks without a leader. Default 10. */
   readonly electionTicks: number
   /** A leader sends heartbeats so often. Default 2. */
@@ -125,6 +200,12 @@ interface Addressed {
   readonly to: NodeId
   /** The sender's term; in preVote and a granted preVoteReply the term that the candidate would have. */
   readonly term: Term
+  /**
+   * In a request the addressee's life as the sender's configuration has it; in a reply the sender's own. What concerns
+   * another life is refused, so that neither a wiped disk nor a group that was deleted speaks for the one that is there.
+   * 0 where it is left out.
+   */
+  readonly life?: number
 }
 
 export interface VoteRequest extends Addressed {
@@ -195,6 +276,8 @@ export type Input =
   | { readonly type: 'message'; readonly message: Message }
   /** Starts an election now (a test, or the first node of a new group). */
   | { readonly type: 'campaign' }
+  /** Followers: the leader is known to be gone, so that whoever asks may have this node's vote without waiting. */
+  | { readonly type: 'forgetLeader' }
   /** Asks for a linearizable read; `context` comes back in Output.reads or Output.droppedReads. */
   | { readonly type: 'read'; readonly context: number }
   /** Hands leadership over; `to` undefined: the follower that is furthest along. */
@@ -247,6 +330,8 @@ export interface Output {
   readonly droppedReads: readonly number[]
   /** Set where role, term or leader changed. */
   readonly leadership: Leadership | undefined
+  /** Set where another configuration came into force, was taken back, or was committed. */
+  readonly configuration: ConfigurationInForce | undefined
 }
 
 export interface Leadership {
@@ -275,6 +360,11 @@ export interface Status extends Leadership {
   readonly applied: LogIndex
   readonly lowEnd: SnapshotMark
   readonly configuration: Configuration
+  /** The entry that brought the configuration; at or below the low end where a snapshot or the start did. */
+  readonly configurationIndex: LogIndex
+  readonly configurationCommitted: boolean
+  /** Messages refused since the start because they concern another life. */
+  readonly refusedMessages: number
   /** Leaders only: the others, sorted by id. */
   readonly followers: readonly FollowerStatus[]
   /** Leaders only: an entry of the leader's own term is committed, so it knows all that is committed (§8). */
@@ -286,6 +376,13 @@ export interface RaftCore {
   /** One input. Throws AssertionError on a broken invariant; the core is then of no further use. */
   step(input: Input): void
   propose(draft: Draft): ProposeResult
+  /** Leaders: changes who takes part. In force at once (thesis §4.1), final once Output.configuration says committed. */
+  changeConfiguration(change: ConfigurationChange): ChangeResult
+  /**
+   * The configuration in force at this entry, for a snapshot there; undefined where that isn't known: outside the log,
+   * below where the replica started from, or on a replica that has joined and hasn't learnt it yet.
+   */
+  configurationAt(index: LogIndex): Configuration | undefined
   /** Whether take() has something to say. */
   hasOutput(): boolean
   /** All that came up since the last call; undefined where nothing did. */

@@ -14,7 +14,7 @@ describe('the header of a configuration entry', () => {
   })
 
   test('is refused when it is of another version, cut short, or too long', () => {
-    expect(() => decodeConfiguration(Uint8Array.from([2, 0, 0, 0]))).toThrow('raft.configuration-version')
+    expect(() => decodeConfiguration(Uint8Array.from([9, 0, 0, 0]))).toThrow('raft.configuration-version')
     for (let length = 1; length < encoded.length; length += 1) {
       expect(() => decodeConfiguration(encoded.subarray(0, length))).toThrow('raft.configuration-truncated')
     }

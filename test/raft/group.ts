@@ -8,11 +8,15 @@ import {
   emptyBootstrap,
   Raft,
   type Bootstrap,
+  type ChangeResult,
+  type ChangeTransition,
   type Configuration,
+  type ConfigurationInForce,
   type Digest,
   type Draft,
   type Entry,
   type Input,
+  type MemberChange,
   type Message,
   type NodeId,
   type Output,
@@ -82,7 +86,7 @@ export function logOf(
 
 /** Cores, the messages between them, and their disks, all moved by hand: nothing happens that a test doesn't say. */
 export class Group {
-  readonly ids: readonly string[]
+  readonly ids: string[]
   readonly configuration: Configuration
   /** Under way, oldest first. */
   wire: Message[] = []
@@ -98,20 +102,24 @@ export class Group {
   }[] = []
   readonly snapshotsWanted: NodeId[] = []
   readonly restored: Snapshot[] = []
+  /** What each node said of configurations that came into force. */
+  readonly configurations = new Map<string, ConfigurationInForce[]>()
   readonly #cores = new Map<string, Raft>()
   readonly #options: GroupOptions
 
   constructor(ids: readonly string[], options: GroupOptions = {}) {
-    this.ids = ids
+    this.ids = [...ids]
     this.#options = options
     this.configuration = configurationOf(...ids)
     for (const id of ids) this.start(id, options.bootstraps?.[id] ?? emptyBootstrap(this.configuration))
   }
 
   /** Also: starts again, from what this bootstrap says is on disk. */
-  start(id: string, bootstrap: Bootstrap): void {
+  start(id: string, bootstrap: Bootstrap, ownConfig: Partial<RaftConfig> = {}): void {
+    if (!this.ids.includes(id)) this.ids.push(id)
+    this.configurations.set(id, [])
     const random = this.#options.random ?? ((name: string, bound: number) => this.ids.indexOf(name) % bound)
-    const config = { ...defaultRaftConfig(asNodeId(id)), ...this.#options.config }
+    const config = { ...defaultRaftConfig(asNodeId(id)), ...this.#options.config, ...ownConfig }
     this.#cores.set(id, new Raft(config, bootstrap, (bound) => random(id, bound)))
     this.writes.set(id, [])
     this.folded.set(id, [])
@@ -149,6 +157,17 @@ export class Group {
     for (let proposed = 0; proposed < count; proposed += 1) this.core(id).propose(draft(bytes))
   }
 
+  change(id: string, changes: readonly MemberChange[], transition?: ChangeTransition): ChangeResult {
+    return this.core(id).changeConfiguration({ changes, ...(transition === undefined ? {} : { transition }) })
+  }
+
+  /** Who takes part, as this node knows it: voters, "&" voters of the other half, "+" learners. */
+  members(id: string): string {
+    const { voters, votersOutgoing, learners } = this.status(id).configuration
+    const half = votersOutgoing.length === 0 ? '' : ` & ${votersOutgoing.join(' ')}`
+    return voters.join(' ') + half + (learners.length === 0 ? '' : ` + ${learners.join(' ')}`)
+  }
+
   /** What the core says now; messages go on the wire, writes to the disk's queue. */
   take(id: string): Output | undefined {
     const output = this.core(id).take()
@@ -164,6 +183,7 @@ export class Group {
     this.droppedReads.push(...output.droppedReads)
     for (const fetch of output.fetches) this.fetches.push({ id, ...fetch })
     this.snapshotsWanted.push(...output.snapshotsWanted)
+    if (output.configuration !== undefined) this.configurations.get(id)!.push(output.configuration)
     const newest = output.committed.at(-1)
     if (newest !== undefined) this.step(id, { type: 'applied', index: newest.index })
     return output
@@ -204,6 +224,11 @@ export class Group {
       }
     }
     throw new Error('the group does not come to rest')
+  }
+
+  /** These no longer believe in a leader, as after an election timeout. */
+  forget(...ids: string[]): void {
+    for (const id of ids) this.step(id, { type: 'forgetLeader' })
   }
 
   elect(id: string, cutOff: readonly string[] = []): void {

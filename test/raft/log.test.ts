@@ -100,7 +100,7 @@ describe('what is under way to a follower', () => {
 
   test('a follower is never sent what it has confirmed', () => {
     const limits = { maxInflightMessages: 4, maxInflightBytes: 1000 }
-    const progress = new Progress(asNodeId('b'), asLogIndex(10), 0, limits)
+    const progress = new Progress(asNodeId('b'), 0, asLogIndex(10), 0, limits)
     progress.confirm(asLogIndex(12))
     expect([progress.match, progress.next]).toEqual([12, 13])
     expect(() => progress.becomeProbe(12, false)).toThrow('raft.progress-next')
