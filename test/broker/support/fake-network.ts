@@ -24,18 +24,29 @@ export class FakeStream extends TestSink<unknown> {
   }
 }
 
-/** Connections whose streams a test answers. Only what forwards appends is there: duplex streams. */
+/** Connections whose streams a test answers; unary calls aren't there. */
 export class FakeNetwork implements Network {
+  /** Streams that a server answers, with how often they were cancelled. */
+  readonly dialled: { readonly address: string; readonly receiver: Receiver<unknown>; cancelled: number }[] =
+    []
   readonly streams: { readonly address: string; readonly stream: FakeStream }[] = []
 
   connect(address: string): Connection {
     const unused = (): never => {
-      throw new Error('this network has duplex streams only')
+      throw new Error('this network has no unary calls')
     }
     return {
       address,
       unary: unused,
-      serverStream: unused,
+      serverStream: (_method, _request, receiver) => {
+        const dialled = { address, receiver: receiver as Receiver<unknown>, cancelled: 0 }
+        this.dialled.push(dialled)
+        return {
+          pause: () => undefined,
+          resume: () => undefined,
+          cancel: () => void (dialled.cancelled += 1),
+        }
+      },
       duplex: <Q, R>(_method: RpcMethod<Q, R, 'duplex'>, receiver: Receiver<R>): Sink<Q> & FlowControl => {
         const stream = new FakeStream(receiver as Receiver<unknown>)
         this.streams.push({ address, stream })

@@ -54,6 +54,9 @@ export class FakeStorage implements LogStorage {
   findByTime(_groupId: GroupId, timeMs: number): Promise<IndexPoint | undefined> {
     return Promise.resolve(this.signposts.findLast((point) => point.appendTimeMs < timeMs))
   }
+  quarantine(): Promise<string> {
+    return Promise.resolve('quarantine')
+  }
   setClusterId(): Promise<void> {
     return Promise.resolve()
   }
