@@ -90,6 +90,20 @@ describe('the fixed limits', () => {
   })
 })
 
+describe("the client's limits", () => {
+  const types = read('src/client/types.ts')
+  const options = [...page.matchAll(/^\| `([a-z]+[A-Z][A-Za-z]+)` \| ([^|]+) \|/gm)]
+
+  it('has a row each', () => {
+    expect(options.length).toBe(8)
+  })
+
+  it.each(options.map(([, option = '', value = '']) => [option, value]))('%s: %s', (option, value) => {
+    const comment = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s+readonly ${option}\\?:`).exec(types)?.[1]
+    expect(comment).toContain(`Default ${value}`)
+  })
+})
+
 it('names only reasons that there are', () => {
   const named = [...page.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, reason = '']) => reason)
   expect(named.length).toBeGreaterThan(10)

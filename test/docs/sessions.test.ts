@@ -44,6 +44,7 @@ function shapeOf(output: string): string[] {
     .split('\n')
     .map((line) =>
       line
+        .replace(/^cluster \S+/, 'cluster NAME')
         .replaceAll(/\b\d+(\.\d+)? m?s\b/g, 'a time')
         .replaceAll(/\b[0-9a-f]{8,32}\b/g, 'hash')
         .replaceAll(/\b(leader|follower)\b/g, 'role')
