@@ -1,6 +1,9 @@
 /** A node's disk: an ordered key-value store (LevelDB) and plain files. */
 export interface Disk {
-  /** Opens or creates the store in `directory`. Throws StoreLockedError where another process has it open. */
+  /**
+   * Opens or creates the store in `directory`. Throws StoreLockedError where another process has it open, StoreDamagedError
+   * where its own files aren't what was written.
+   */
   openStore(directory: string): Promise<Store>
   readonly files: Files
 }
@@ -44,6 +47,8 @@ export interface Files {
   remove(path: string): Promise<void>
   /** Removes a directory and all in it; no error where it isn't there. */
   removeDirectory(path: string): Promise<void>
+  /** Gives a file or directory another name in the same folder tree. What stands under `to` is replaced where it's a file. */
+  rename(from: string, to: string): Promise<void>
   /** Makes created and removed names in the directory durable. */
   syncDirectory(path: string): Promise<void>
 }
@@ -67,6 +72,19 @@ export class StoreLockedError extends Error {
     super(
       `the data folder ${directory} is in use by another process; stop it, or choose another folder with --data`,
       options,
+    )
+    this.directory = directory
+  }
+}
+
+/** The store's own files aren't what was written. It wasn't opened and nothing was changed. */
+export class StoreDamagedError extends Error {
+  override readonly name = 'StoreDamagedError'
+  readonly directory: string
+  constructor(directory: string, detail: string) {
+    super(
+      `the LevelDB store in ${directory} is damaged: ${detail}; nothing was changed: move the node's data folder away and ` +
+        'let the node come back from the others, or put the file back from a copy',
     )
     this.directory = directory
   }

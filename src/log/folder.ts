@@ -26,10 +26,23 @@ export async function checkFolder(files: Files, directory: string): Promise<void
   )
 }
 
-/** Takes an empty folder, or makes sure that it is this node's. */
-export async function claimFolder(store: Store, directory: string, identity: FolderIdentity): Promise<void> {
+/** Takes an empty folder, or makes sure that it is this node's. `durableTurn`: what the folder says it once had. */
+export async function claimFolder(
+  store: Store,
+  directory: string,
+  identity: FolderIdentity,
+  durableTurn: number,
+): Promise<void> {
   const found = await store.get(identityKey)
   if (found === undefined) {
+    // An empty store in a folder that was used has lost everything, and with it what this node voted for.
+    if (durableTurn > 0) {
+      throw new FolderMismatchError(
+        directory,
+        `once had ${durableTurn} turns, and its LevelDB store is empty; put the store back, or move the folder away and ` +
+          'let the node come back from the others',
+      )
+    }
     // The identity is the first thing that is ever written, so anything else without it isn't ours.
     for await (const _pair of store.iterate({ gte: new Uint8Array(0), lt: Uint8Array.of(0xff), limit: 1 })) {
       throw new FolderMismatchError(

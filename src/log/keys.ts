@@ -31,7 +31,6 @@ export type KeyKind = (typeof keyKind)[keyof typeof keyKind]
 export const identityKey = Uint8Array.of(keyKind.folder, 0x00)
 export const clusterIdKey = Uint8Array.of(keyKind.folder, 0x01)
 export const turnKey = Uint8Array.of(keyKind.folder, 0x02)
-export const durableTurnKey = Uint8Array.of(keyKind.folder, 0x03)
 
 /** More turns than LevelDB's write-ahead log holds, so that a record which its recovery skips leaves a gap in the ring. */
 export const turnSlots = 65_536

@@ -4,7 +4,6 @@ import { asLogIndex } from '../raft/types.ts'
 import { MalformedBytesError } from './errors.ts'
 import { withPayload } from './entry-codec.ts'
 import {
-  durableTurnKey,
   entryKey,
   groupKey,
   groupRange,
@@ -37,8 +36,8 @@ export interface LastTurn {
   readonly extents: TurnRecord['extents']
 }
 
-export async function readLastTurn(store: Store, logger: Logger): Promise<LastTurn> {
-  const durable = await readDurableTurn(store, logger)
+/** `durable`: the newest turn that is known to have been durable as a whole. */
+export async function readLastTurn(store: Store, durable: number): Promise<LastTurn> {
   const value = await store.get(turnKey)
   if (value === undefined) return lastTurn(0, durable, [])
   try {
@@ -80,18 +79,6 @@ function lastTurn(turn: number, durable: number, extents: TurnRecord['extents'])
   if (durable <= turn) return { turn, certain: durable === turn, damage: undefined, extents }
   const damage = `the store's newest turn is ${turn}, but turn ${durable} was durable: what came between is lost`
   return { turn: durable, certain: false, damage, extents: [] }
-}
-
-/** Without the marker the last turn counts as uncertain, which is safe: its extents are then only looked at. */
-async function readDurableTurn(store: Store, logger: Logger): Promise<number> {
-  const value = await store.get(durableTurnKey)
-  if (value === undefined) return 0
-  try {
-    return decodeTurnNumber(value, durableTurnKey)
-  } catch (error) {
-    logger.warn({ err: error }, 'the marker of the last durable turn is damaged and is left out of account')
-    return 0
-  }
 }
 
 /**

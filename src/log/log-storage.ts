@@ -2,12 +2,14 @@ import type { Cancel, Env, Logger, Store } from '../env/index.ts'
 import type { Entry, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
 import { assert } from './assert.ts'
 import { DamagedEntryError, FolderMismatchError, MalformedBytesError, StorageFailedError } from './errors.ts'
+import { DurableTurnFile } from './durable-turn.ts'
 import { checkFolder, claimFolder, readClusterId, segmentsName, storeName, writeClusterId } from './folder.ts'
 import type { GroupState } from './group-state.ts'
 import { totalBytes } from './group-state.ts'
-import { byOffsetKey, byTimeKey, durableTurnKey, groupKey, groupRange, keyKind } from './keys.ts'
+import { byOffsetKey, byTimeKey, groupKey, groupRange, keyKind } from './keys.ts'
 import { lastSignpost, readEntries } from './reader.ts'
-import { decodeSnapshot, encodeTurnNumber } from './records.ts'
+import { putAside } from './quarantine.ts'
+import { decodeSnapshot, encodeText } from './records.ts'
 import { recover } from './recovery.ts'
 import type { Recovery } from './recovery.ts'
 import { SegmentFiles, settleAll } from './segments.ts'
@@ -60,14 +62,17 @@ export async function openLogStorage(
   await files.makeDirectory(storeDirectory)
   const store = await env.disk.openStore(storeDirectory)
   const segments = new SegmentFiles(files, segmentsDirectory)
+  let durableTurn: DurableTurnFile | undefined
   try {
-    await claimFolder(store, directory, identity)
+    durableTurn = await DurableTurnFile.open(files, directory)
+    await claimFolder(store, directory, identity, await durableTurn.read(env.logger))
     await files.makeDirectory(segmentsDirectory)
     await files.syncDirectory(directory)
     const clusterId = await readClusterId(store)
-    const recovery = await recover(store, segments, limits, env.clock, env.logger)
-    return new NodeLogStorage(env, directory, limits, store, segments, recovery, clusterId)
+    const recovery = await recover(store, segments, durableTurn, limits, env.clock, env.logger)
+    return new NodeLogStorage(env, directory, limits, { store, segments, durableTurn }, recovery, clusterId)
   } catch (error) {
+    await durableTurn?.close()
     await segments.close()
     await store.close()
     throw error
@@ -82,6 +87,12 @@ function checkLimits(limits: LogLimits): void {
   }
 }
 
+interface OpenFolder {
+  readonly store: Store
+  readonly segments: SegmentFiles
+  readonly durableTurn: DurableTurnFile
+}
+
 class NodeLogStorage implements LogStorage {
   readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
   readonly #env: LogEnv
@@ -90,15 +101,19 @@ class NodeLogStorage implements LogStorage {
   readonly #limits: LogLimits
   readonly #store: Store
   readonly #segments: SegmentFiles
+  readonly #durableTurn: DurableTurnFile
   readonly #sweeper: Sweeper
   readonly #groups: Map<GroupId, GroupState>
   readonly #damaged: Set<GroupId>
   #turn: number
-  /** The turn that the marker in the store names. */
+  /** The turn that the note outside of the store names. */
   #notedTurn: number
   #clusterId: string | undefined
   #failure: StorageFailedError | undefined
   #committing: Promise<void> | undefined
+  /** The end of a group that was put aside: a turn of the storage's own, which the next commit waits for. */
+  #ownTurn: Promise<void> | undefined
+  readonly #puttingAside = new Map<GroupId, Promise<string>>()
   #noting: Promise<void> | undefined
   #cancelNote: Cancel | undefined
   #closing: Promise<void> | undefined
@@ -107,8 +122,7 @@ class NodeLogStorage implements LogStorage {
     env: LogEnv,
     directory: string,
     limits: LogLimits,
-    store: Store,
-    segments: SegmentFiles,
+    { store, segments, durableTurn }: OpenFolder,
     recovery: Recovery,
     clusterId: string | undefined,
   ) {
@@ -118,6 +132,7 @@ class NodeLogStorage implements LogStorage {
     this.#limits = limits
     this.#store = store
     this.#segments = segments
+    this.#durableTurn = durableTurn
     this.#groups = recovery.groups
     this.#turn = recovery.turn
     this.#notedTurn = recovery.turn
@@ -152,12 +167,19 @@ class NodeLogStorage implements LogStorage {
     assert(this.#closing === undefined, 'log.commit-while-open', 'a turn after close()')
     assert(this.#committing === undefined, 'log.one-commit-at-a-time', `turn ${this.#turn + 1} is under way`)
     if (turn.length === 0) return
-    this.#committing = this.#commit(turn)
+    this.#committing =
+      this.#ownTurn === undefined ? this.#commit(turn) : this.#commitAfter(this.#ownTurn, turn)
     try {
       await this.#committing
     } finally {
       this.#committing = undefined
     }
+  }
+
+  async #commitAfter(ownTurn: Promise<void>, turn: readonly GroupWrite[]): Promise<void> {
+    await ownTurn.catch(() => undefined)
+    if (this.#failure !== undefined) throw this.#failure
+    await this.#commit(turn)
   }
 
   async #commit(turn: readonly GroupWrite[]): Promise<void> {
@@ -198,7 +220,13 @@ class NodeLogStorage implements LogStorage {
   }
 
   #noteWhenQuiet(): void {
-    if (this.#committing !== undefined || this.#failure !== undefined || this.#closing !== undefined) return
+    if (
+      this.#committing !== undefined ||
+      this.#ownTurn !== undefined ||
+      this.#failure !== undefined ||
+      this.#closing !== undefined
+    )
+      return
     // A failure is latched and told at the next turn; the timer has nobody to tell.
     this.#noting = this.#note(false).catch(() => undefined)
   }
@@ -206,8 +234,7 @@ class NodeLogStorage implements LogStorage {
   async #note(sync: boolean): Promise<void> {
     const turn = this.#turn
     if (this.#notedTurn === turn) return
-    const value = encodeTurnNumber(turn, durableTurnKey)
-    await this.#writing(() => this.#store.batch([{ type: 'put', key: durableTurnKey, value }], { sync }))
+    await this.#writing(() => this.#durableTurn.write(turn, { sync }))
     this.#notedTurn = turn
   }
 
@@ -226,6 +253,48 @@ class NodeLogStorage implements LogStorage {
       this.#logger.error({ err: error, turn: this.#turn + 1 }, 'the storage failed and takes no more writes')
     }
     return this.#failure
+  }
+
+  async quarantine(groupId: GroupId, reason: string): Promise<string> {
+    let running = this.#puttingAside.get(groupId)
+    if (running === undefined) {
+      running = this.#quarantine(groupId, reason).finally(() => this.#puttingAside.delete(groupId))
+      this.#puttingAside.set(groupId, running)
+    }
+    return running
+  }
+
+  async #quarantine(groupId: GroupId, reason: string): Promise<string> {
+    if (this.#failure !== undefined) throw this.#failure
+    assert(this.#closing === undefined, 'log.quarantine-while-open', `group ${groupId} after close()`)
+    await this.#betweenTurns()
+    const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
+    assert(isKnown, 'log.group-known', `group ${groupId} is to be put aside and isn't there`)
+    this.#damaged.add(groupId)
+    // A start in the middle of this must not take what is left for whole.
+    const key = groupKey(keyKind.damage, groupId)
+    const value = encodeText(reason, key)
+    await this.#writing(() => this.#store.batch([{ type: 'put', key, value }], { sync: true }))
+    await this.#sweeper.idle()
+    const { files } = this.#env.disk
+    const target = await putAside(files, this.#store, this.#segments, this.#directory, groupId)
+    await this.#betweenTurns()
+    this.#ownTurn = this.#commit([{ groupId, destroy: true }])
+    try {
+      await this.#ownTurn
+    } finally {
+      this.#ownTurn = undefined
+    }
+    this.#logger.warn({ groupId, reason, directory: target }, 'a group was put aside')
+    return target
+  }
+
+  /** Resolves where no turn is under way; true until the next wait. */
+  async #betweenTurns(): Promise<void> {
+    while (this.#committing !== undefined || this.#ownTurn !== undefined) {
+      await (this.#committing ?? this.#ownTurn)?.catch(() => undefined)
+    }
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
@@ -290,11 +359,13 @@ class NodeLogStorage implements LogStorage {
   async #close(): Promise<void> {
     this.#cancelNote?.()
     await this.#committing?.catch(() => undefined)
+    await Promise.allSettled(this.#puttingAside.values())
     await this.#sweeper.close()
     await this.#noting
     try {
       if (this.#failure === undefined) await this.#note(true)
     } finally {
+      await this.#durableTurn.close()
       await this.#segments.close()
       await this.#store.close()
     }

@@ -5,17 +5,9 @@ import { withPayload } from './entry-codec.ts'
 import { MalformedBytesError } from './errors.ts'
 import { GroupScan } from './group-scan.ts'
 import type { GroupState } from './group-state.ts'
-import {
-  durableTurnKey,
-  groupKey,
-  groupOfKey,
-  indexOfEntryKey,
-  keyKind,
-  kindRange,
-  turnKey,
-  turnSlotKey,
-} from './keys.ts'
+import { groupKey, groupOfKey, indexOfEntryKey, keyKind, kindRange, turnKey, turnSlotKey } from './keys.ts'
 import type { KeyKind } from './keys.ts'
+import type { DurableTurnFile } from './durable-turn.ts'
 import { checkLastTurn, missingTurns, readLastTurn } from './last-turn.ts'
 import type { LastTurn } from './last-turn.ts'
 import {
@@ -23,9 +15,9 @@ import {
   decodeHardState,
   decodeState,
   decodeText,
-  encodeTurnNumber,
   encodeText,
   encodeTurn,
+  encodeTurnNumber,
 } from './records.ts'
 import type { StateAt, StoredEntry } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
@@ -48,16 +40,17 @@ const progressEveryMs = 5_000
 export async function recover(
   store: Store,
   segments: SegmentFiles,
+  durableTurn: DurableTurnFile,
   limits: LogLimits,
   clock: Clock,
   logger: Logger,
 ): Promise<Recovery> {
   const startedMs = clock.nowMs()
-  const last = await readLastTurn(store, logger)
+  const last = await readLastTurn(store, await durableTurn.read(logger))
   const damage = await checkLastTurn(store, segments, last, logger)
   const scan = new FolderScan(store, limits, clock, logger, damage)
   await scan.run(last.damage)
-  await settleLastTurn(store, last, scan.groupIds())
+  await settleLastTurn(store, durableTurn, last, scan.groupIds())
 
   const groups = new Map<GroupId, GroupState>()
   const recovered = new Map<GroupId, RecoveredGroup>()
@@ -202,12 +195,14 @@ class FolderScan {
  * Writes down what this start found of the last turn: a lost turn as damage of every group, for the next turn would
  * overwrite the evidence; a turn that was looked at as durable.
  */
-async function settleLastTurn(store: Store, last: LastTurn, groupIds: readonly GroupId[]): Promise<void> {
-  if (last.turn === 0 && last.damage === undefined) return
-  const operations: StoreOperation[] = [
-    { type: 'put', key: durableTurnKey, value: encodeTurnNumber(last.turn, durableTurnKey) },
-  ]
+async function settleLastTurn(
+  store: Store,
+  durableTurn: DurableTurnFile,
+  last: LastTurn,
+  groupIds: readonly GroupId[],
+): Promise<void> {
   if (last.damage !== undefined) {
+    const operations: StoreOperation[] = []
     const record = { turn: last.turn, extents: [] }
     operations.push({ type: 'put', key: turnKey, value: encodeTurn(record, turnKey) })
     // Told once: groups that come to be after this aren't concerned.
@@ -219,8 +214,9 @@ async function settleLastTurn(store: Store, last: LastTurn, groupIds: readonly G
       const key = groupKey(keyKind.damage, groupId)
       operations.push({ type: 'put', key, value: encodeText(last.damage, key) })
     }
+    await store.batch(operations, { sync: true })
   }
-  await store.batch(operations, { sync: true })
+  if (last.turn > 0) await durableTurn.write(last.turn, { sync: true })
 }
 
 /** Every segment that an entry names must be there as a whole; what no entry names is garbage and goes. */

@@ -75,14 +75,27 @@ export class SegmentFiles {
   }
 
   async removeGroup(groupId: GroupId): Promise<void> {
+    await this.#dropGroup(groupId)
+    await this.#files.removeDirectory(this.#groupDirectory(groupId))
+  }
+
+  /** Moves all files of a group, which must not be written to meanwhile, to another directory of the folder; durable. */
+  async moveGroup(groupId: GroupId, to: string): Promise<void> {
+    await this.#dropGroup(groupId)
+    if (!(await this.directories()).includes(String(groupId))) return
+    await this.#files.rename(this.#groupDirectory(groupId), to)
+    await this.#files.syncDirectory(this.#directory)
+  }
+
+  async #dropGroup(groupId: GroupId): Promise<void> {
     const prefix = `${this.#groupDirectory(groupId)}/`
     for (const [path, open] of Array.from(this.#open)) {
       if (!path.startsWith(prefix)) continue
       this.#drop(path, open)
-      await open.opening
+      // An open that is under way would otherwise create the file anew. One that fails has told its user.
+      await open.opening.catch(() => undefined)
     }
     this.#knownDirectories.delete(groupId)
-    await this.#files.removeDirectory(this.#groupDirectory(groupId))
   }
 
   async truncate(groupId: GroupId, segment: number, length: number): Promise<void> {

@@ -92,6 +92,13 @@ export interface LogStorage {
   sizeBytes(groupId: GroupId): number
   /** The marks of the durable log. */
   lastMark(groupId: GroupId): LogMark
+  /**
+   * Puts aside what this node has of a group, whole or damaged, so that the group can be created anew: its keys are
+   * copied to a file in DIRECTORY/quarantine, its segments moved next to it, and only then are they gone from the log.
+   * Nothing is deleted that isn't there. Nothing may write to the group meanwhile. Returns the directory. Where it fails
+   * (a full disk), the group stays as damaged as `reason` says, also after a restart, and it can be called again.
+   */
+  quarantine(groupId: GroupId, reason: string): Promise<string>
   close(): Promise<void>
 }
 

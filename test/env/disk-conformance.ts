@@ -246,6 +246,23 @@ export function describeDisk(name: string, make: () => Promise<DiskUnderTest>): 
       await file.close()
     })
 
+    it('can get another name, alone or with their directory', async () => {
+      const { files } = under.disk
+      for (const name of ['a/b', 'c']) await files.makeDirectory(path(name))
+      const file = await files.open(path('a/b/file'))
+      await file.write([text('moved')], 0)
+      await file.close()
+      await files.rename(path('a/b'), path('c/d'))
+      expect(await files.list(path('a'))).toEqual([])
+      expect(await files.list(path('c/d'))).toEqual(['file'])
+      await files.rename(path('c/d/file'), path('c/other'))
+      expect(await files.list(path('c/d'))).toEqual([])
+      const moved = await files.open(path('c/other'))
+      expect(Buffer.from(await moved.read(0, 100)).toString()).toBe('moved')
+      await moved.close()
+      await expect(files.rename(path('nothing'), path('else'))).rejects.toThrow('ENOENT')
+    })
+
     it('go with their directory', async () => {
       const { files } = under.disk
       await files.makeDirectory(path('a/b'))

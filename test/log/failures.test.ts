@@ -124,18 +124,21 @@ describe('what makes a turn durable', () => {
   })
 
   it('is noted, unsynced, once nothing follows', async () => {
-    const synced: boolean[] = []
+    const notes: string[] = []
     const faults: Faults = {}
     const { log, entries, env } = await fourEntries(faults)
-    faults.beforeBatch = (_, sync) => synced.push(sync)
+    faults.beforeWrite = (path) => path.endsWith('/turn') && notes.push('written')
+    faults.beforeSync = (path) => path.endsWith('/turn') && notes.push('synced')
     await log.commit([{ groupId: group, entries: [nextOf(entries)] }])
     env.clock.fireTimers()
     env.clock.fireTimers()
-    expect(synced).toEqual([true, false])
+    expect(notes).toEqual(['written'])
     const next = nextOf([nextOf(entries)])
     const committed = log.commit([{ groupId: group, entries: [next] }])
     env.clock.fireTimers()
     await committed
-    expect(synced).toEqual([true, false, true])
+    expect(notes).toEqual(['written'])
+    await log.close()
+    expect(notes).toEqual(['written', 'written', 'synced'])
   })
 })

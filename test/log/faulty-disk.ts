@@ -10,6 +10,8 @@ export interface Faults {
   beforeSyncDirectory?: (path: string) => void
   /** Operations of a batch that really reach the store. */
   keep?: (operation: StoreOperation) => boolean
+  /** Whether a write really reaches its file. */
+  keepWrite?: (path: string) => boolean
 }
 
 /** A disk that fails where a test says. `faults` may be changed at any time. */
@@ -40,6 +42,7 @@ function faultyFiles(files: Files, faults: Faults): Files {
     makeDirectory: (path) => files.makeDirectory(path),
     list: (path) => files.list(path),
     removeDirectory: (path) => files.removeDirectory(path),
+    rename: (from, to) => files.rename(from, to),
     async open(path) {
       return faultyFile(await files.open(path), path, faults)
     },
@@ -61,6 +64,7 @@ function faultyFile(file: File, path: string, faults: Faults): File {
     close: () => file.close(),
     async write(chunks, position) {
       faults.beforeWrite?.(path)
+      if (faults.keepWrite?.(path) === false) return
       await file.write(chunks, position)
     },
     async sync() {

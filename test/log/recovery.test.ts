@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Disk, StoreOperation } from '../../src/env/index.ts'
+import type { Disk } from '../../src/env/index.ts'
 import type { Entry } from '../../src/raft/types.ts'
 import { asLogIndex, asTerm } from '../../src/raft/types.ts'
 import { DamagedEntryError, asGroupId, asOffset } from '../../src/log/index.ts'
@@ -13,9 +13,6 @@ const other = asGroupId(8)
 const hardState = (commit: number) => ({ term: asTerm(1), votedFor: undefined, commit: asLogIndex(commit) })
 const large = (seed: number) => ({ payload: [bytesOf(300, seed)] })
 const small = (seed: number) => ({ payload: [bytesOf(20, seed)] })
-
-/** The key of the marker that says which turn was durable (docs/storage-format.md). */
-const isMarker = ({ key }: StoreOperation): boolean => Buffer.from(key).toString('hex') === '0103'
 
 interface Stopped {
   readonly disk: Disk
@@ -37,7 +34,7 @@ async function stopped(options: { readonly noted: boolean }): Promise<Stopped> {
   ])
   const last = entriesAfter(entries.at(-1)!, [small(5), large(6), large(7)])
   await log.commit([{ groupId: group, entries: last, hardState: hardState(7) }])
-  if (!options.noted) faults.keep = (operation) => !isMarker(operation)
+  if (!options.noted) faults.keepWrite = (path) => path !== '/data/turn'
   await log.close()
   return { disk, entries, last }
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Disk, File, Files } from '../disk.ts'
 import { openLevelStore } from './store.ts'
@@ -29,6 +29,9 @@ const nodeFiles: Files = {
   },
   async removeDirectory(path) {
     await rm(path, { force: true, recursive: true })
+  },
+  async rename(from, to) {
+    await rename(from, to)
   },
   async syncDirectory(path) {
     const handle = await open(path, constants.O_RDONLY)

@@ -1,6 +1,7 @@
 import { Level } from 'level'
 import type { KeyRange, KeyValue, Store, StoreOperation } from '../disk.ts'
-import { StoreLockedError } from '../disk.ts'
+import { StoreDamagedError, StoreLockedError } from '../disk.ts'
+import { findLevelDamage } from './level-files.ts'
 
 type Database = Level<Uint8Array, Uint8Array>
 
@@ -16,6 +17,7 @@ const mostChunkPairs = 1000
 const maxOpenFiles = 1000
 
 export async function openLevelStore(directory: string): Promise<Store> {
+  await refuseDamaged(directory)
   const database: Database = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -34,6 +36,14 @@ export async function openLevelStore(directory: string): Promise<Store> {
     })
   }
   return new LevelStore(database)
+}
+
+/** Before LevelDB sees the files, for it deletes those that it doesn't know. */
+async function refuseDamaged(directory: string): Promise<void> {
+  if ((await findLevelDamage(directory)) === undefined) return
+  // A process that has the store open changes its files while they are read; a second look tells that from damage.
+  const damage = await findLevelDamage(directory)
+  if (damage !== undefined) throw new StoreDamagedError(directory, damage)
 }
 
 class LevelStore implements Store {
