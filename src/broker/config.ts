@@ -18,6 +18,8 @@ export interface ServerLimits {
   readonly maxInflightBytesPerConnection?: number
   /** Bytes of appends without an answer yet, per partition. Default 64 MiB. */
   readonly maxInflightBytesPerPartition?: number
+  /** Bytes of appends without an answer yet, over all connections of the node. Default 256 MiB. */
+  readonly maxInflightBytesPerNode?: number
   /** Partitions of a topic. Default 1,024. */
   readonly maxPartitionsPerTopic?: number
   /** Replicas that one node hosts. Default 10,000. */

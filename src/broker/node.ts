@@ -109,12 +109,16 @@ export class Node {
 
   // -- life ----------------------------------------------------------------------------------------------------
 
-  /** Hosts what the disk holds, and starts to take part. */
-  async start(): Promise<void> {
+  /** Reads what hosting needs and only a promise gives. */
+  async load(): Promise<void> {
     for (const recovered of this.storage.recovered.values()) {
       if (!recovered.ok || recovered.bootstrap.lowEnd.index === 0) continue
       this.#lowStates.set(recovered.groupId, (await this.storage.readLowEnd(recovered.groupId)).state)
     }
+  }
+
+  /** Hosts what the disk holds, and starts to take part. */
+  start(): void {
     this.#metadataChanged(undefined)
     this.links.start()
     this.#tick()
@@ -127,7 +131,8 @@ export class Node {
     const deadlineMs = clock.nowMs() + timeoutMs
     for (;;) {
       const led = [...this.loop.replicas.values()].filter((replica) => replica.isLeader)
-      const movable = led.filter((replica) => replica.status().configuration.voters.length > 1)
+      // One without a live follower can't be handed to anybody.
+      const movable = led.filter((replica) => replica.status().followers.some((each) => each.recentlyActive))
       if (movable.length === 0 || clock.nowMs() >= deadlineMs) return
       for (const replica of movable) replica.step({ type: 'transfer', to: undefined })
       await new Promise<void>((resolve) => void clock.setTimer(this.#tuning.tickMs, resolve))

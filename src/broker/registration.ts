@@ -1,4 +1,5 @@
 import type { Cancel, Clock, Logger, Random } from '../env/index.ts'
+import { FlotillaError } from '../wire/errors.ts'
 import type { NodeEntry } from './metadata/events.ts'
 import { METADATA_GROUP, type Node } from './node.ts'
 import { registerNodeMethod } from './peers/peer-methods.ts'
@@ -19,7 +20,7 @@ export class Registration {
   readonly #logger: Logger
   #cancel: Cancel | undefined
   #closed = false
-  #onDone: (() => void)[] = []
+  #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
 
   constructor(
     node: Node,
@@ -40,12 +41,18 @@ export class Registration {
   close(): void {
     this.#closed = true
     this.#cancel?.()
+    const error = new FlotillaError(
+      'SHUTTING_DOWN',
+      `node ${this.#entry.nodeId} was closed before the cluster knew it`,
+    )
+    for (const { reject } of this.#waiting) reject(error)
+    this.#waiting = []
   }
 
-  /** Resolves once the cluster knows this node. */
+  /** Resolves once the cluster knows this node; rejects with SHUTTING_DOWN where it is closed before. */
   done(): Promise<void> {
     if (this.#isDone()) return Promise.resolve()
-    return new Promise((resolve) => this.#onDone.push(resolve))
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   #isDone(): boolean {
@@ -59,8 +66,8 @@ export class Registration {
   async #attempt(): Promise<void> {
     if (this.#closed) return
     if (this.#isDone()) {
-      for (const resolve of this.#onDone) resolve()
-      this.#onDone = []
+      for (const { resolve } of this.#waiting) resolve()
+      this.#waiting = []
       return
     }
     try {

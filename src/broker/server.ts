@@ -7,6 +7,7 @@ import { METADATA_GROUP, Node } from './node.ts'
 import { Registration } from './registration.ts'
 import { AppendRouter } from './routing/append-router.ts'
 import { MetadataCalls } from './routing/metadata-calls.ts'
+import { Gate } from './services/gate.ts'
 import { ClusterService } from './services/cluster-service.ts'
 import { LogService } from './services/log-service.ts'
 import { OpenStreams } from './services/open-streams.ts'
@@ -17,7 +18,7 @@ export interface RunningServer {
   readonly nodeId: string
   /** HOST:PORT with the port really taken. */
   readonly address: string
-  /** Resolves when the cluster knows this node and has a leader of its metadata group. */
+  /** Resolves when the cluster knows this node and has a leader of its metadata group; rejects where it is closed before. */
   readonly ready: Promise<void>
   /** Resolves if the node had to give up by itself: its disk failed, another node has its id, an invariant broke. */
   readonly failed: Promise<Error>
@@ -44,15 +45,17 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   const storage = await openLogStorage(env, config.dataDirectory, identity, tuning.log)
   let reportFailure: (error: Error) => void = () => undefined
   const failed = new Promise<Error>((resolve) => (reportFailure = resolve))
+  const gate = new Gate(config.nodeId)
   let node: Node
   let services: Services
   let listener: Listener
   try {
     node = new Node(env, config, tuning, storage, (error) => reportFailure(error))
     services = servicesOf(env, config, tuning, node)
+    await node.load()
     listener = await env.network.listen({
       address: config.listen,
-      handlers: [...services.handlers, node.links.handler()],
+      handlers: [...services.handlers, node.links.handler()].map((handler) => gate.guard(handler)),
       health: healthOf(node),
       reflection: true,
       maxReceiveBytes: tuning.records.maxBatchBytes + 1024 * 1024,
@@ -61,7 +64,7 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
     await storage.close()
     throw error
   }
-  await node.start()
+  node.start()
   const own = config.cluster.find((member) => member.nodeId === config.nodeId)
   const entry = {
     nodeId: config.nodeId,
@@ -78,17 +81,21 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   const close = async (handOver: boolean): Promise<void> => {
     registration.close()
     if (handOver) await node.handOver(tuning.shutdownMs)
+    gate.close()
     // Streams end before the listener closes, so that it needn't wait for them; answers still go out.
     services.endStreams()
     await node.close()
     await listener.close(handOver ? GRACE_MS : 0)
     await storage.close()
   }
+  const ready = registration.done()
+  // Whoever waits for it is told that the node was closed before; it is no fault where nobody waits.
+  ready.catch(() => undefined)
   let closing: Promise<void> | undefined
   return {
     nodeId: config.nodeId,
     address: listener.address,
-    ready: registration.done(),
+    ready,
     failed,
     load: () => ({ replicas: node.loop.replicas.size, awakeReplicas: node.loop.awakeCount }),
     close: ({ handOver = true } = {}) => (closing ??= close(handOver)),
@@ -105,7 +112,7 @@ interface Services {
 
 function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node): Services {
   const calls = new MetadataCalls(node, env.clock)
-  const router = new AppendRouter(node, calls, env.clock, tuning.records)
+  const router = new AppendRouter(node, calls, env.clock, tuning.records, tuning.maxInflightBytesPerNode)
   const streams = new OpenStreams(tuning.maxOpenStreams)
   const log = new LogService(node, calls, router, streams, env.clock, tuning)
   const topics = new TopicService(node, calls, env.clock, env.random)

@@ -18,6 +18,8 @@ export interface Tuning {
   readonly dataReplica: ReplicaLimits
   readonly metadataReplica: ReplicaLimits
   readonly maxInflightBytesPerConnection: number
+  /** Of appends without an answer yet, over all connections. */
+  readonly maxInflightBytesPerNode: number
   readonly maxOpenStreams: number
   readonly shutdownMs: number
   /** The longest that a node keeps an append waiting for its outcome. */
@@ -70,6 +72,7 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
       maxUnsyncedEntries: 8,
     },
     maxInflightBytesPerConnection: limits.maxInflightBytesPerConnection ?? 16 * MIB,
+    maxInflightBytesPerNode: limits.maxInflightBytesPerNode ?? 256 * MIB,
     maxOpenStreams: limits.maxOpenStreams ?? 4096,
     shutdownMs: limits.shutdownMs ?? 5000,
     appendTimeoutMs: limits.appendTimeoutMs ?? 30_000,

@@ -112,6 +112,7 @@ export const limitRules: Readonly<Record<string, LimitRule>> = {
     min: mib,
     max: gib,
   },
+  'max-inflight-per-node': { property: 'maxInflightBytesPerNode', unit: 'bytes', min: mib, max: 16 * gib },
   'max-partitions-per-topic': { property: 'maxPartitionsPerTopic', unit: 'count', min: 1, max: 1024 },
   'max-replicas-per-node': { property: 'maxReplicasPerNode', unit: 'count', min: 1, max: 100_000 },
   'max-open-streams': { property: 'maxOpenStreams', unit: 'count', min: 1, max: 100_000 },

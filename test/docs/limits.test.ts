@@ -18,6 +18,7 @@ const effective: Record<keyof ServerLimits, (tuning: Tuning) => number> = {
   maxBatchBytes: ({ records }) => records.maxBatchBytes,
   maxInflightBytesPerConnection: (all) => all.maxInflightBytesPerConnection,
   maxInflightBytesPerPartition: ({ partition }) => partition.maxPendingBytes,
+  maxInflightBytesPerNode: (all) => all.maxInflightBytesPerNode,
   maxPartitionsPerTopic: ({ metadata }) => metadata.maxPartitionsPerTopic,
   maxReplicasPerNode: ({ metadata }) => metadata.maxReplicasPerNode,
   maxOpenStreams: (all) => all.maxOpenStreams,

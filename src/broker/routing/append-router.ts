@@ -43,13 +43,17 @@ export class AppendRouter {
   readonly #forwarded = new Map<string, ForwardedAppends>()
   #rotation = 0
   #leaderlessBytes = 0
+  #inFlightBytes = 0
+  readonly #maxInFlightBytes: number
 
   constructor(
     node: RoutingNode,
     calls: Pick<MetadataCalls, 'ensureTopic'>,
     clock: Clock,
     limits: RecordLimits,
+    maxInFlightBytes: number,
   ) {
+    this.#maxInFlightBytes = maxInFlightBytes
     this.#node = node
     this.#calls = calls
     this.#clock = clock
@@ -57,7 +61,23 @@ export class AppendRouter {
   }
 
   /** Calls `done` exactly once, perhaps before it returns. */
-  append(request: AppendRequest, context: AppendContext, done: Done): void {
+  append(request: AppendRequest, context: AppendContext, answer: Done): void {
+    const bytes = request.records.byteLength
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > this.#maxInFlightBytes) {
+      answer(
+        new FlotillaError(
+          'THROTTLED',
+          `${this.#inFlightBytes} bytes of appends are under way on this node, ${bytes} more would pass the limit of ${this.#maxInFlightBytes}`,
+          { retryDelayMs: 200 },
+        ),
+      )
+      return
+    }
+    this.#inFlightBytes += bytes
+    const done: Done = (outcome) => {
+      this.#inFlightBytes -= bytes
+      answer(outcome)
+    }
     if (this.#node.view.state.topics.has(request.topic)) {
       this.#route(request, context, done)
       return

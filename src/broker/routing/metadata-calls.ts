@@ -52,8 +52,11 @@ export class MetadataCalls {
     return this.#node.changeMetadata(command, deadlineMs)
   }
 
-  /** Resolves once this node knows the topic; rejects with UNKNOWN_TOPIC only after the leader has said so. */
-  async ensureTopic(name: string, deadlineMs: number): Promise<void> {
+  /**
+   * Resolves once this node knows the topic; rejects with UNKNOWN_TOPIC only after the leader has said so. A call that
+   * was passed on already is answered here or refused: two nodes that take each other for the leader must not bounce it.
+   */
+  async ensureTopic(name: string, deadlineMs: number, forwarded = false): Promise<void> {
     if (this.#node.view.state.topics.has(name)) return
     const waitUntil = Math.min(deadlineMs, this.#clock.nowMs() + LEADER_WAIT_MS)
     const leader = await this.#node.leaders.waitFor(METADATA_GROUP, waitUntil)
@@ -62,6 +65,9 @@ export class MetadataCalls {
       await this.#node.metadata.replica.confirmLeadership(waitUntil)
       if (this.#node.view.state.topics.has(name)) return
       throw unknownTopic(name)
+    }
+    if (forwarded) {
+      throw new FlotillaError('NOT_LEADER', `node ${this.#node.nodeId} does not lead the metadata group`)
     }
     const address = leader === undefined ? undefined : this.#node.addressOf(leader)
     if (address === undefined) {

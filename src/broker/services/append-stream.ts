@@ -9,6 +9,9 @@ import type {
 } from '../../wire/messages.ts'
 import type { AppendRouter } from '../routing/append-router.ts'
 
+/** Roughly what an append under way holds in memory beside its records. */
+const OVERHEAD_BYTES = 256
+
 /**
  * One client's AppendStream. The results of a turn share a message. A client with too much under way isn't refused:
  * its stream is read no further until enough is answered, which it feels as back-pressure.
@@ -29,6 +32,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
   #paused = false
   #draining = false
   #ended = false
+  #stopped = false
   #closed = false
 
   constructor(parts: {
@@ -63,6 +67,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
 
   /** The node stops: takes no more, and ends when all that was taken is answered. */
   stop(): void {
+    this.#stopped = true
     this.#flow.pause()
     this.onEnd()
   }
@@ -78,7 +83,8 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
   }
 
   #append({ correlationId, append }: CorrelatedAppend, deadlineMs: number): void {
-    const bytes = append.records.byteLength
+    // What a batch costs beside its records counts, too, or tiny ones had no bound.
+    const bytes = append.records.byteLength + OVERHEAD_BYTES
     this.#inFlight += 1
     this.#inFlightBytes += bytes
     this.#router.append(append, { forwarded: this.#forwarded, deadlineMs }, (outcome) => {
@@ -110,6 +116,7 @@ export class AppendStreamSession implements Receiver<AppendStreamRequest> {
   }
 
   #updateFlow(): void {
+    if (this.#stopped) return
     if (!this.#paused && (this.#inFlightBytes >= this.#maxInflightBytes || this.#draining)) {
       this.#paused = true
       this.#flow.pause()

@@ -1,6 +1,4 @@
 import {
-  RpcError,
-  StatusCode,
   duplexHandler,
   serverStreamHandler,
   type CallContext,
@@ -256,7 +254,7 @@ function checkRead(request: ReadRequest): void {
     throw invalid('max_message_bytes', maxMessageBytes, 'at least 1')
   if (endOffset !== undefined && endOffset < 0) throw invalid('end_offset', endOffset, 'at least 0')
   if (start.type === 'offset' && !Number.isSafeInteger(start.offset)) {
-    throw new RpcError(StatusCode.invalidArgument, `offset ${start.offset} is no whole number`)
+    throw invalid('offset', start.offset, 'a whole number')
   }
 }
 

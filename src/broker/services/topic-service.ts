@@ -11,6 +11,7 @@ import type {
   ListTopicsResponse,
 } from '../../wire/messages.ts'
 import type { Node } from '../node.ts'
+import { FORWARDED } from '../routing/connections.ts'
 import type { MetadataCalls } from '../routing/metadata-calls.ts'
 import { answering } from './answering.ts'
 
@@ -70,7 +71,7 @@ export class TopicService {
   }
 
   async #get(name: string, call: CallContext): Promise<GetTopicResponse> {
-    await this.#calls.ensureTopic(name, this.#calls.deadlineOf(call))
+    await this.#calls.ensureTopic(name, this.#calls.deadlineOf(call), call.metadata.has(FORWARDED))
     return { topic: this.#node.view.topicMessage(this.#node.view.topic(name)) }
   }
 

@@ -60,6 +60,7 @@ class Bench {
     { ensureTopic: (name) => this.ensured(name) },
     this.clock,
     LIMITS,
+    64 * 1024 * 1024,
   )
 
   constructor() {
