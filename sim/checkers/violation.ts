@@ -1,0 +1,32 @@
+/** What a run must keep, with a line for --help. */
+export const laws = {
+  'acknowledged-lost': 'what was acknowledged is on every replica, at its offset, for ever',
+  'offset-reassigned': 'an offset holds one record, whoever reads it and whenever',
+  duplicate: 'no record is there twice',
+  phantom: 'nothing is there that nobody sent, or with other bytes',
+  'failed-but-there': 'what failed without effect is not there',
+  'key-order': 'the records of a producer for a key are there in the order in which they were sent',
+  'reader-gap': 'a reader sees every offset once, in order',
+  'stale-read': 'a linearizable read sees all that was acknowledged before it began',
+  divergence: 'replicas that have folded the same index have the same digest',
+  'watermark-back': 'the high watermark of a running replica never goes back',
+  'two-leaders': 'a term has one leader',
+  'vote-twice': 'a replica gives one vote in a term, whatever happens to its process',
+  'log-matching': 'an index and a term name one entry, on all disks',
+  'committed-changed': 'a committed entry never changes',
+  'acknowledged-not-durable': 'when an append is acknowledged, a majority has it on stable storage',
+  'node-gave-up': 'a node stops by itself only when its disk failed',
+  'internal-error': 'no handler and no client fails in a way that its code did not foresee',
+  'outside-reached': 'nothing uses a clock, a timer or randomness but those of its Env',
+  progress: 'once a majority is healed, everything goes on within a bounded time',
+} as const satisfies Record<string, string>
+
+export type Law = keyof typeof laws
+
+export interface Violation {
+  readonly law: Law
+  readonly timeMs: number
+  readonly detail: string
+}
+
+export type Report = (law: Law, detail: string) => void

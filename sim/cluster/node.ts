@@ -1,0 +1,220 @@
+import type { Env } from '../../src/env/index.ts'
+import { startServer, type RunningServer, type ServerConfig } from '../../src/broker/index.ts'
+import { RandomStream } from '../core/random.ts'
+import { HostClock, SimClock } from '../env/clock.ts'
+import { SimDrive } from '../env/disk/drive.ts'
+import { Life } from '../env/life.ts'
+import { SimLogger, type LogLine } from '../env/logger.ts'
+import { SimRandom } from '../env/random.ts'
+import type { World } from './world.ts'
+
+export const PORT = 7101
+
+/** A broker that this drive failed may be started again after so long. */
+const REPAIR_MS = [100, 1500] as const
+/** A node that could not start is tried again after so long. */
+const START_AGAIN_MS = 500
+
+/** One machine with the production broker on it: its disk and clocks outlive its processes. */
+export class SimNode {
+  readonly id: string
+  readonly address: string
+  readonly drive: SimDrive
+  readonly clock: HostClock
+  readonly #world: World
+  #life: Life | undefined
+  #server: RunningServer | undefined
+  #lives = 0
+  /** The disk has failed a write of this life. */
+  #diskFailed = false
+  /** Stays down for good. */
+  #retired = false
+
+  constructor(world: World, id: string) {
+    this.#world = world
+    this.id = id
+    this.address = `${id}:${PORT}`
+    const { plan, timeline } = world
+    this.clock = new HostClock(timeline)
+    this.drive = new SimDrive(timeline, new RandomStream(plan.seed, `disk ${id}`), plan.shape, {
+      onDurable: (operations) => world.durableLogs.onDurable(id, operations),
+      onLost: (what) => world.count(`lost ${what}`),
+      onFailedWrite: (why) => {
+        this.#diskFailed = true
+        world.struck(why === 'io-error' ? 'io-error' : 'disk-full')
+      },
+    })
+    this.drive.tree.makeDirectory('/data')
+    this.drive.tree.settleAll()
+  }
+
+  get life(): Life | undefined {
+    return this.#life
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined
+  }
+
+  get isRetired(): boolean {
+    return this.#retired
+  }
+
+  get server(): RunningServer | undefined {
+    return this.#server
+  }
+
+  start(): void {
+    if (this.#life !== undefined || this.#retired) return
+    const world = this.#world
+    const life = new Life(world.timeline, `${this.id}#${++this.#lives}`, this.id)
+    this.#life = life
+    this.#diskFailed = false
+    world.fabric.setDark(this.id, false)
+    world.note(`${life.name} starts`)
+    const env = world.dressed(this.id, this.#envOf(life))
+    // In an event of its own: a process begins when the machine has time for it.
+    life.after(1, () => {
+      startServer(env, this.#config()).then(
+        (server) => this.#started(life, server),
+        (error: unknown) => this.#startFailed(life, error),
+      )
+    })
+  }
+
+  #envOf(life: Life): Env {
+    const { plan, fabric } = this.#world
+    const clock = new SimClock(life, this.clock, new RandomStream(plan.seed, `clock ${life.name}`))
+    const logger = new SimLogger((line) => this.#logged(life, line))
+    return {
+      clock,
+      random: new SimRandom(new RandomStream(plan.seed, `random ${life.name}`)),
+      disk: this.drive.mount(life),
+      network: fabric.networkOf(life, clock, logger),
+      logger,
+    }
+  }
+
+  #config(): ServerConfig {
+    const { shape } = this.#world.plan
+    return {
+      nodeId: this.id,
+      listen: this.address,
+      dataDirectory: '/data',
+      cluster: this.#world.members,
+      clusterName: 'sim',
+      hostLabel: this.id,
+      limits: {
+        tickMs: shape.tickMs,
+        electionTimeoutMs: shape.electionTimeoutMs,
+        heartbeatMs: shape.heartbeatMs,
+        stalledDiskMs: shape.stalledDiskMs,
+        segmentThresholdBytes: shape.segmentThresholdBytes,
+        segmentBytes: shape.segmentBytes,
+        metadataCompactEntries: shape.metadataCompactEntries,
+        appendTimeoutMs: shape.appendTimeoutMs,
+        maxInflightBytesPerPartition: shape.maxInflightBytesPerPartition,
+        shutdownMs: 1000,
+      },
+    }
+  }
+
+  #started(life: Life, server: RunningServer): void {
+    this.#server = server
+    void server.failed.then((error) => this.#gaveUp(life, error))
+  }
+
+  #startFailed(life: Life, error: unknown): void {
+    this.#world.note(`${life.name} could not start: ${String(error)}`)
+    if (!this.#diskFailed) this.#world.report('node-gave-up', `${life.name} could not start: ${stackOf(error)}`)
+    this.#die(false)
+    this.#world.timeline.after(START_AGAIN_MS * 1000, () => this.start())
+  }
+
+  #gaveUp(life: Life, error: Error): void {
+    this.#world.note(`${life.name} gave up: ${error.message}`)
+    if (!this.#diskFailed) this.#world.report('node-gave-up', `${life.name}: ${stackOf(error)}`)
+    // What runs the broker sees it and ends the process; somebody looks at the disk and starts it again.
+    const { random } = this.drive
+    life.after(random.below(20_000), () => {
+      this.#die(false)
+      const [soonest, latest] = REPAIR_MS
+      this.#world.timeline.after(random.between(soonest, latest) * 1000, () => this.start())
+    })
+  }
+
+  #logged(life: Life, { level, message, fields }: LogLine): void {
+    if (message === 'leadership' && fields['role'] === 'leader') {
+      this.#world.replicas.leads(Number(fields['group']), Number(fields['term']), this.id)
+      this.#world.leaders.set(Number(fields['group']), this.id)
+      this.#world.note(`${this.id} leads group ${String(fields['group'])} in term ${String(fields['term'])}`)
+    }
+    if (level === 'debug') return
+    this.#world.note(`${life.name} ${level} ${message} ${textOf(fields)}`)
+    if (message === 'a handler failed unexpectedly') {
+      this.#world.report('internal-error', `${life.name}: ${String(fields['path'])}: ${stackOf(fields['err'])}`)
+    } else if (message.startsWith('replica is damaged') || message === 'invariant broken') {
+      this.#world.report('node-gave-up', `${life.name}: ${message}: ${textOf(fields)}`)
+    }
+  }
+
+  /** SIGKILL. */
+  kill(): void {
+    if (this.#life === undefined) return
+    this.#world.note(`${this.#life.name} is killed`)
+    this.#die(false)
+  }
+
+  losePower(): void {
+    if (this.#life === undefined) return
+    this.#world.note(`${this.#life.name} loses its power`)
+    this.#die(true)
+  }
+
+  /** An operator stops it and it ends by itself; `onStopped` is called then. */
+  stop(onStopped: () => void): void {
+    const life = this.#life
+    const server = this.#server
+    if (life === undefined || server === undefined) return
+    this.#world.note(`${life.name} is stopped`)
+    life.after(1, () => {
+      void server
+        .close()
+        .catch((error: unknown) => {
+          if (!this.#diskFailed) this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
+        })
+        .then(() => {
+          this.#die(false)
+          onStopped()
+        })
+    })
+  }
+
+  /** Down for the rest of the run. */
+  retire(): void {
+    this.#retired = true
+    this.kill()
+  }
+
+  #die(dark: boolean): void {
+    const life = this.#life
+    if (life === undefined) return
+    life.end()
+    this.#life = undefined
+    this.#server = undefined
+    this.#world.fabric.setDark(this.id, dark)
+    this.#world.fabric.processEnded(life, dark)
+    this.drive.processEnded()
+    if (dark) this.drive.powerLost()
+  }
+}
+
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function textOf(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}=${value instanceof Error ? value.message : String(value)}`)
+    .join(' ')
+}

@@ -1,0 +1,38 @@
+import { crc32 } from 'node:zlib'
+
+/** Folds everything that happens into 32 bits: two runs of a seed are the same if and only if this is. */
+export class Trace {
+  #digest = 0x811c9dc5
+  /** The digest after every so many notes, so that the first difference between two runs is found at once. */
+  readonly checkpoints: number[] = []
+  #notes = 0
+
+  get digest(): string {
+    return (this.#digest >>> 0).toString(16).padStart(8, '0')
+  }
+
+  get notes(): number {
+    return this.#notes
+  }
+
+  number(value: number): void {
+    this.#fold(value | 0)
+    // The part beyond 32 bits, for times.
+    if (value > 0xffff_ffff) this.#fold(Math.floor(value / 0x1_0000_0000))
+  }
+
+  text(value: string): void {
+    this.#fold(crc32(value))
+  }
+
+  bytes(value: Uint8Array): void {
+    this.#fold(crc32(value))
+  }
+
+  #fold(value: number): void {
+    let digest = Math.imul(this.#digest ^ value, 0x9e3779b1)
+    digest ^= digest >>> 15
+    this.#digest = digest
+    if (++this.#notes % 1024 === 0) this.checkpoints.push(digest >>> 0)
+  }
+}

@@ -1,0 +1,149 @@
+import type { Disk } from '../../../src/env/index.ts'
+import type { RandomStream } from '../../core/random.ts'
+import type { Life } from '../life.ts'
+import type { Timeline } from '../timeline.ts'
+import { FileTree, SimFiles } from './files.ts'
+import { openSimStore, StoreContent, type StoredOperation } from './store.ts'
+
+export interface DriveSpeed {
+  /** A synced write takes so long, from and to. */
+  readonly syncUs: readonly [number, number]
+  /** Everything else. */
+  readonly otherUs: readonly [number, number]
+}
+
+/** What happened to a drive, for counters and checkers. */
+export interface DriveEvents {
+  /** These operations are on stable storage: what LevelDB promised, not what it may have kept besides. */
+  onDurable(operations: readonly StoredOperation[]): void
+  /** Something that was acknowledged without a promise is gone. */
+  onLost(what: 'unsynced-batch' | 'unsynced-file-bytes' | 'unsynced-name'): void
+  /** A write met a broken or a full disk. */
+  onFailedWrite(why: 'io-error' | 'no-space'): void
+}
+
+type WriteFailure = 'io-error' | 'no-space'
+
+/**
+ * A node's disk. It outlives the node's processes and keeps what they were promised.
+ *
+ * - A process that is killed leaves everything that was written; of a batch or a file write that was under way there is
+ *   a part (files) or all or nothing (LevelDB).
+ * - A power cut leaves what was synced. Of the rest: LevelDB's write-ahead files each lose their end from some record
+ *   on; files keep any of their unsynced 512-byte sectors; names that were not synced come and go one by one.
+ * - A failed write is final for the process that met it: LevelDB latches it, and so does the code above.
+ */
+export class SimDrive {
+  readonly random: RandomStream
+  readonly timeline: Timeline
+  readonly events: DriveEvents
+  readonly #speed: DriveSpeed
+  readonly #stores = new Map<string, StoreContent>()
+  readonly tree = new FileTree()
+  /** Writes end no sooner than this. */
+  #stalledUntilUs = 0
+  #slowUntilUs = 0
+  #slowFactor = 1
+  #fullUntilUs = 0
+  #armedErrors = 0
+
+  constructor(timeline: Timeline, random: RandomStream, speed: DriveSpeed, events: DriveEvents) {
+    this.timeline = timeline
+    this.random = random
+    this.#speed = speed
+    this.events = events
+  }
+
+  /** The disk as one process sees it. */
+  mount(life: Life): Disk {
+    return {
+      openStore: (directory) => openSimStore(this, life, directory),
+      files: new SimFiles(this, life),
+    }
+  }
+
+  storeContent(directory: string): StoreContent {
+    let content = this.#stores.get(directory)
+    if (content === undefined) this.#stores.set(directory, (content = new StoreContent(this)))
+    return content
+  }
+
+  get stores(): ReadonlyMap<string, StoreContent> {
+    return this.#stores
+  }
+
+  /** A batch of LevelDB is under way. */
+  get isWriting(): boolean {
+    for (const store of this.#stores.values()) if (store.isWriting) return true
+    return false
+  }
+
+  stallUntil(timeUs: number): void {
+    this.#stalledUntilUs = timeUs
+  }
+
+  slowUntil(timeUs: number, factor: number): void {
+    this.#slowUntilUs = timeUs
+    this.#slowFactor = factor
+  }
+
+  fullUntil(timeUs: number): void {
+    this.#fullUntilUs = timeUs
+  }
+
+  /** The next write fails with EIO. */
+  armError(): void {
+    this.#armedErrors = 1
+  }
+
+  heal(): void {
+    this.#stalledUntilUs = 0
+    this.#slowUntilUs = 0
+    this.#fullUntilUs = 0
+    this.#armedErrors = 0
+  }
+
+  /** How long an operation takes from now on. */
+  delayUs(sync: boolean): number {
+    const [fastest, slowest] = sync ? this.#speed.syncUs : this.#speed.otherUs
+    const slow = this.#slowUntilUs > this.timeline.nowUs ? this.#slowFactor : 1
+    const usual = this.random.between(fastest, slowest) * slow
+    return Math.max(usual, this.#stalledUntilUs - this.timeline.nowUs)
+  }
+
+  /** Whether a write that ends now fails. */
+  takeFailure(): WriteFailure | undefined {
+    if (this.#armedErrors > 0) {
+      this.#armedErrors--
+      this.events.onFailedWrite('io-error')
+      return 'io-error'
+    }
+    if (this.#fullUntilUs > this.timeline.nowUs) {
+      this.events.onFailedWrite('no-space')
+      return 'no-space'
+    }
+    return undefined
+  }
+
+  /** The process was killed; the machine runs on. */
+  processEnded(): void {
+    for (const store of this.#stores.values()) store.processEnded()
+    this.tree.processEnded(this.random)
+  }
+
+  /** The machine lost its power. */
+  powerLost(): void {
+    this.#armedErrors = 0
+    for (const [directory, store] of this.#stores) {
+      if (this.tree.isDirectoryDurable(directory)) store.powerLost()
+      else this.#stores.delete(directory)
+    }
+    this.tree.powerLost(this.random, (what) => this.events.onLost(what))
+  }
+}
+
+export function errorOf(failure: WriteFailure, what: string): Error {
+  return failure === 'io-error'
+    ? new Error(`EIO: i/o error, ${what}`)
+    : new Error(`ENOSPC: no space left on device, ${what}`)
+}

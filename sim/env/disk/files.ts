@@ -1,0 +1,243 @@
+import type { File, Files } from '../../../src/env/index.ts'
+import type { RandomStream } from '../../core/random.ts'
+import type { Life } from '../life.ts'
+import { errorOf, type SimDrive } from './drive.ts'
+import { FileContent } from './file-content.ts'
+
+type Name = FileContent | 'directory'
+
+/** The names and files of a drive: what processes see, and of that what would outlive a power cut. */
+export class FileTree {
+  readonly #live = new Map<string, Name>([['/', 'directory']])
+  readonly #durable = new Map<string, Name>([['/', 'directory']])
+
+  at(path: string): Name | undefined {
+    return this.#live.get(path)
+  }
+
+  isDirectoryDurable(path: string): boolean {
+    for (let at = path; at !== '/'; at = parentOf(at)) if (this.#durable.get(at) !== 'directory') return false
+    return true
+  }
+
+  /** Makes a directory and those above it that aren't there. */
+  makeDirectory(path: string): void {
+    for (let at = withoutSlash(path); !this.#live.has(at); at = parentOf(at)) this.#live.set(at, 'directory')
+  }
+
+  create(path: string): FileContent {
+    const content = new FileContent()
+    this.#live.set(path, content)
+    return content
+  }
+
+  list(path: string): string[] {
+    const directory = withoutSlash(path)
+    const names: string[] = []
+    for (const other of this.#live.keys()) {
+      if (other !== '/' && parentOf(other) === directory) names.push(other.slice(other.lastIndexOf('/') + 1))
+    }
+    return names.sort()
+  }
+
+  remove(path: string): void {
+    this.#live.delete(path)
+  }
+
+  removeDirectory(path: string): void {
+    const directory = withoutSlash(path)
+    for (const other of [...this.#live.keys()]) {
+      if (other === directory || other.startsWith(`${directory}/`)) this.#live.delete(other)
+    }
+  }
+
+  rename(from: string, to: string): void {
+    const source = withoutSlash(from)
+    for (const [path, name] of [...this.#live]) {
+      if (path !== source && !path.startsWith(`${source}/`)) continue
+      this.#live.delete(path)
+      this.#live.set(withoutSlash(to) + path.slice(source.length), name)
+    }
+  }
+
+  syncDirectory(path: string): void {
+    const directory = withoutSlash(path)
+    for (const other of new Set([...this.#live.keys(), ...this.#durable.keys()])) {
+      if (other === '/' || parentOf(other) !== directory) continue
+      this.#settle(other, this.#live.get(other))
+    }
+  }
+
+  #settle(path: string, name: Name | undefined): void {
+    if (name === undefined) this.#durable.delete(path)
+    else this.#durable.set(path, name)
+  }
+
+  /** Everything there is, as an operator who sets a machine up and waits would leave it. */
+  settleAll(): void {
+    this.#durable.clear()
+    for (const [path, name] of this.#live) this.#durable.set(path, name)
+  }
+
+  processEnded(random: RandomStream): void {
+    for (const name of this.#live.values()) if (name !== 'directory') name.processEnded(random)
+  }
+
+  powerLost(random: RandomStream, onLost: (what: 'unsynced-file-bytes' | 'unsynced-name') => void): void {
+    const paths = [...new Set([...this.#live.keys(), ...this.#durable.keys()])].sort()
+    for (const path of paths) {
+      if (path === '/') continue
+      const live = this.#live.get(path)
+      const durable = this.#durable.get(path)
+      if (live === durable) continue
+      onLost('unsynced-name')
+      this.#settle(path, random.chance(500) ? live : durable)
+    }
+    // In order of the paths, so a directory that is gone takes all in it along.
+    for (const path of paths) {
+      if (path !== '/' && this.#durable.get(parentOf(path)) !== 'directory') this.#durable.delete(path)
+    }
+    this.#live.clear()
+    for (const [path, name] of this.#durable) {
+      this.#live.set(path, name)
+      if (name !== 'directory' && name.powerLost(random)) onLost('unsynced-file-bytes')
+    }
+  }
+}
+
+/** The files of a drive as one process sees them. Whatever is done takes a while, and has its effect at the end of it. */
+export class SimFiles implements Files {
+  readonly #drive: SimDrive
+  readonly #life: Life
+
+  constructor(drive: SimDrive, life: Life) {
+    this.#drive = drive
+    this.#life = life
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await this.#delay()
+    this.#drive.tree.makeDirectory(path)
+  }
+
+  async list(path: string): Promise<string[]> {
+    await this.#delay()
+    return this.#drive.tree.list(path)
+  }
+
+  async open(path: string): Promise<File> {
+    await this.#delay()
+    const { tree } = this.#drive
+    if (tree.at(parentOf(path)) !== 'directory') {
+      throw new Error(`ENOENT: no such directory: ${parentOf(path)}`)
+    }
+    const found = tree.at(path)
+    if (found === 'directory') throw new Error(`EISDIR: ${path} is a directory`)
+    return new SimFile(found ?? tree.create(path), this.#drive, this.#life, path)
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#delay()
+    this.#drive.tree.remove(path)
+  }
+
+  async removeDirectory(path: string): Promise<void> {
+    await this.#delay()
+    this.#drive.tree.removeDirectory(path)
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#delay()
+    this.#drive.tree.rename(from, to)
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    await this.#delay(true)
+    if (this.#drive.tree.at(withoutSlash(path)) !== 'directory') {
+      throw new Error(`ENOENT: no such directory: ${path}`)
+    }
+    const failure = this.#drive.takeFailure()
+    if (failure !== undefined) throw errorOf(failure, `fsync of ${path}`)
+    this.#drive.tree.syncDirectory(path)
+  }
+
+  #delay(sync = false): Promise<void> {
+    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(sync), resolve))
+  }
+}
+
+class SimFile implements File {
+  readonly #content: FileContent
+  readonly #drive: SimDrive
+  readonly #life: Life
+  readonly #path: string
+  #closed = false
+
+  constructor(content: FileContent, drive: SimDrive, life: Life, path: string) {
+    this.#content = content
+    this.#drive = drive
+    this.#life = life
+    this.#path = path
+  }
+
+  async sizeBytes(): Promise<number> {
+    await this.#delay()
+    return this.#content.length
+  }
+
+  async write(chunks: readonly Uint8Array[], position: number): Promise<void> {
+    this.#refuseClosed()
+    const write = this.#content.begin(Buffer.concat(chunks), position)
+    await this.#delay()
+    const failure = this.#drive.takeFailure()
+    if (failure !== undefined) {
+      // What was written of it before the error is there.
+      this.#content.tear(write, this.#drive.random)
+      throw errorOf(failure, `write to ${this.#path}`)
+    }
+    this.#content.finish(write)
+  }
+
+  async sync(): Promise<void> {
+    this.#refuseClosed()
+    const mark = this.#content.dirtyMark()
+    await this.#delay(true)
+    const failure = this.#drive.takeFailure()
+    if (failure !== undefined) throw errorOf(failure, `fdatasync of ${this.#path}`)
+    this.#content.sync(mark)
+  }
+
+  async read(position: number, length: number): Promise<Uint8Array> {
+    this.#refuseClosed()
+    await this.#delay()
+    return this.#content.read(position, length)
+  }
+
+  async truncate(length: number): Promise<void> {
+    this.#refuseClosed()
+    await this.#delay()
+    this.#content.truncate(length)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#delay()
+  }
+
+  #delay(sync = false): Promise<void> {
+    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(sync), resolve))
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new Error(`the file ${this.#path} is closed`)
+  }
+}
+
+function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at <= 0 ? '/' : path.slice(0, at)
+}

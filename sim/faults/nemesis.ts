@@ -1,0 +1,251 @@
+import { RandomStream } from '../core/random.ts'
+import type { SimNode } from '../cluster/node.ts'
+import type { World } from '../cluster/world.ts'
+import type { Fault } from './kinds.ts'
+
+/** Carries out the faults of a plan. What strikes is counted; what finds nothing to strike is not. */
+export class Nemesis {
+  readonly #world: World
+  readonly #random: RandomStream
+  /** Groups of the topic's partitions, and the metadata group. */
+  readonly #groups: readonly number[]
+  readonly #clients: readonly string[]
+  #stopped = false
+
+  constructor(world: World, groups: readonly number[], clients: readonly string[]) {
+    this.#world = world
+    this.#random = new RandomStream(world.plan.seed, 'nemesis')
+    this.#groups = groups
+    this.#clients = clients
+  }
+
+  start(): void {
+    for (const fault of this.#world.plan.faults) {
+      this.#after(fault.atMs, () => {
+        if (this.#stopped) return
+        if (!this.#strike(fault)) return
+        this.#world.note(`fault ${fault.kind} for ${fault.forMs} ms`)
+        // These are counted when a write fails.
+        if (fault.kind !== 'io-error' && fault.kind !== 'disk-full') this.#world.struck(fault.kind)
+      })
+    }
+  }
+
+  /** No more faults begin; what is broken is not mended by this. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** True: it struck. */
+  #strike(fault: Fault): boolean {
+    switch (fault.kind) {
+      case 'partition':
+      case 'one-way':
+      case 'isolate-leader':
+      case 'clog':
+      case 'swizzle':
+      case 'slow-link':
+      case 'client-cut':
+      case 'reset':
+      case 'half-open':
+        return this.#strikeNetwork(fault)
+      case 'disk-stall':
+      case 'disk-slow':
+      case 'io-error':
+      case 'disk-full':
+        return this.#strikeDisk(fault, this.#node(fault.target))
+      case 'clock-step':
+      case 'clock-drift':
+        return this.#strikeClock(fault, this.#node(fault.target))
+      case 'pause':
+        return this.#pause(this.#node(fault.target), fault.forMs)
+      case 'pause-leader':
+        return this.#pause(this.#leader(fault.target), fault.forMs)
+      case 'crash':
+        return this.#kill(this.#node(fault.target), fault.forMs)
+      case 'crash-leader':
+        return this.#kill(this.#leader(fault.target), fault.forMs)
+      case 'crash-writing':
+        return this.#killWhileWriting(this.#node(fault.target), fault.forMs)
+      case 'crash-loop':
+        return this.#killAgainAndAgain(this.#node(fault.target), fault.forMs, 3 + (fault.amount % 4))
+      case 'power-loss':
+        return this.#cutPower(this.#node(fault.target), fault.forMs)
+      case 'power-loss-leader':
+        return this.#cutPower(this.#leader(fault.target), fault.forMs)
+      case 'power-loss-all': {
+        const downMs = (): number => fault.forMs + this.#random.below(500)
+        return this.#world.nodes.filter((node) => this.#cutPower(node, downMs())).length > 0
+      }
+      case 'restart':
+        return this.#restart(this.#node(fault.target), fault.forMs)
+    }
+  }
+
+  // -- network -------------------------------------------------------------------------------------------------
+
+  #strikeNetwork(fault: Fault): boolean {
+    const { fabric, timeline } = this.#world
+    const untilUs = timeline.nowUs + fault.forMs * 1000
+    const hosts = this.#hosts()
+    const from = this.#node(fault.target).id
+    const to = this.#other(from, fault.other)
+    switch (fault.kind) {
+      case 'partition':
+        return this.#separate(
+          hosts.filter((_, at) => ((fault.amount >> at) & 1) === 1),
+          untilUs,
+        )
+      case 'isolate-leader': {
+        const leader = this.#leader(fault.target)
+        return leader !== undefined && this.#separate([leader.id], untilUs)
+      }
+      case 'one-way':
+        for (const host of hosts) if (host !== from) fabric.block(from, host, untilUs)
+        return true
+      case 'clog':
+        fabric.block(from, to, untilUs)
+        return true
+      case 'swizzle':
+        for (const host of hosts.filter(() => this.#random.chance(500))) this.#swizzle(host, fault.forMs)
+        return true
+      case 'slow-link': {
+        const slowness = { untilUs, latencyUs: 1000 * (20 + (fault.amount % 300)), bytesPerMs: 20 + (fault.amount % 500) }
+        fabric.slowDown(from, to, slowness)
+        fabric.slowDown(to, from, slowness)
+        return true
+      }
+      case 'client-cut': {
+        const client = this.#clients[fault.target % Math.max(1, this.#clients.length)]
+        return client !== undefined && this.#separate([client], untilUs)
+      }
+      default: {
+        const wires = [...fabric.wires].filter((wire) => !wire.isBlackHole)
+        const wire = wires[fault.amount % Math.max(1, wires.length)]
+        if (wire === undefined) return false
+        if (fault.kind === 'reset') wire.reset('connection reset')
+        else wire.isBlackHole = true
+        return true
+      }
+    }
+  }
+
+  #separate(side: readonly string[], untilUs: number): boolean {
+    const others = this.#hosts().filter((host) => !side.includes(host))
+    if (side.length === 0 || others.length === 0) return false
+    for (const one of side) {
+      for (const other of others) {
+        this.#world.fabric.block(one, other, untilUs)
+        this.#world.fabric.block(other, one, untilUs)
+      }
+    }
+    return true
+  }
+
+  #swizzle(host: string, forMs: number): void {
+    const beginMs = this.#random.below(forMs)
+    const endMs = forMs + this.#random.below(forMs)
+    this.#after(beginMs, () => {
+      if (!this.#stopped) this.#separate([host], this.#world.timeline.nowUs + (endMs - beginMs) * 1000)
+    })
+  }
+
+  // -- disk and clocks -----------------------------------------------------------------------------------------
+
+  #strikeDisk({ kind, forMs, amount }: Fault, { drive }: SimNode): boolean {
+    const untilUs = this.#world.timeline.nowUs + forMs * 1000
+    if (kind === 'disk-stall') drive.stallUntil(untilUs)
+    else if (kind === 'disk-slow') drive.slowUntil(untilUs, 5 + (amount % 100))
+    else if (kind === 'io-error') drive.armError()
+    else drive.fullUntil(untilUs)
+    return true
+  }
+
+  #strikeClock({ kind, forMs, amount }: Fault, { clock }: SimNode): boolean {
+    if (kind === 'clock-step') {
+      clock.step((amount % 2 === 0 ? 1 : -1) * (amount % 600_000))
+      return true
+    }
+    clock.drift((amount % 2 === 0 ? 1 : -1) * (amount % 200_000))
+    this.#after(forMs, () => clock.drift(0))
+    return true
+  }
+
+  // -- processes -----------------------------------------------------------------------------------------------
+
+  #pause(node: SimNode | undefined, forMs: number): boolean {
+    if (node?.life === undefined) return false
+    node.life.pauseUntil(this.#world.timeline.nowUs + forMs * 1000)
+    return true
+  }
+
+  #kill(node: SimNode | undefined, downMs: number): boolean {
+    if (node?.isUp !== true) return false
+    node.kill()
+    this.#after(downMs, () => node.start())
+    return true
+  }
+
+  #cutPower(node: SimNode | undefined, downMs: number): boolean {
+    if (node?.isUp !== true) return false
+    node.losePower()
+    this.#after(downMs, () => node.start())
+    return true
+  }
+
+  #killWhileWriting(node: SimNode, downMs: number): boolean {
+    if (!node.isUp) return false
+    let tries = 0
+    const look = (): void => {
+      if (this.#stopped || ++tries > 2000 || !node.isUp) return
+      if (node.drive.isWriting) this.#kill(node, downMs)
+      else this.#world.timeline.after(100 + this.#random.below(900), look)
+    }
+    look()
+    return true
+  }
+
+  #killAgainAndAgain(node: SimNode, lifeMs: number, times: number): boolean {
+    if (!this.#kill(node, 1)) return false
+    const again = (left: number): void => {
+      if (left === 0) return
+      this.#after(1 + this.#random.below(2 * lifeMs), () => {
+        if (this.#stopped) return
+        this.#kill(node, 1)
+        again(left - 1)
+      })
+    }
+    again(times)
+    return true
+  }
+
+  #restart(node: SimNode, downMs: number): boolean {
+    if (node.server === undefined) return false
+    node.stop(() => this.#after(downMs, () => node.start()))
+    return true
+  }
+
+  // -- whom ----------------------------------------------------------------------------------------------------
+
+  #node(target: number): SimNode {
+    return this.#world.nodes[target % this.#world.nodes.length]!
+  }
+
+  #leader(target: number): SimNode | undefined {
+    const id = this.#world.leaders.get(this.#groups[target % this.#groups.length]!)
+    return id === undefined ? undefined : this.#world.node(id)
+  }
+
+  #hosts(): string[] {
+    return [...this.#world.nodes.map(({ id }) => id), ...this.#clients]
+  }
+
+  #other(host: string, target: number): string {
+    const others = this.#hosts().filter((each) => each !== host)
+    return others[target % others.length]!
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    this.#world.timeline.after(delayMs * 1000, run)
+  }
+}

@@ -1,0 +1,180 @@
+import { RandomStream } from './core/random.ts'
+import { workFaults, worldFaults, type Fault, type FaultKind, type WorldFault } from './faults/kinds.ts'
+import type { Work } from './workload/work.ts'
+
+/** Everything about a run but the order of what happens at once, which the seed decides. Data, so that it can be shrunk. */
+export interface Plan {
+  readonly seed: number
+  readonly nodes: number
+  readonly partitions: number
+  /** How long clients work and faults strike, in virtual milliseconds. */
+  readonly durationMs: number
+  readonly shape: Shape
+  readonly producers: number
+  readonly faults: readonly Fault[]
+  readonly work: readonly Work[]
+}
+
+/** Speeds and limits of a run. Limits are small, so that each is met within a few entries. */
+export interface Shape {
+  readonly latencyUs: readonly [number, number]
+  readonly bytesPerMs: number
+  readonly syncUs: readonly [number, number]
+  readonly otherUs: readonly [number, number]
+  readonly tickMs: number
+  readonly electionTimeoutMs: number
+  readonly heartbeatMs: number
+  readonly stalledDiskMs: number
+  readonly segmentThresholdBytes: number
+  readonly segmentBytes: number
+  readonly metadataCompactEntries: number
+  readonly appendTimeoutMs: number
+  readonly maxInflightBytesPerPartition: number
+  readonly deliveryTimeoutMs: number
+  readonly maxBatchRecords: number
+  readonly lingerMs: number
+  readonly maxInFlightBatches: number
+}
+
+export interface PlanOptions {
+  /** Default: 3, sometimes 1 or 5, by the seed. */
+  readonly nodes?: number
+  /** Default: 1 to 6, by the seed. */
+  readonly partitions?: number
+  /** Default 30,000. */
+  readonly durationMs?: number
+  /** Which kinds may strike. Default: all. */
+  readonly faults?: readonly FaultKind[]
+}
+
+/** Draws a run from its seed. The same seed and options give the same plan. */
+export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
+  const random = new RandomStream(seed, 'plan')
+  const shape = drawShape(random)
+  const nodes = options.nodes ?? random.pick([3, 3, 3, 3, 3, 3, 5, 5, 1])
+  const partitions = options.partitions ?? random.pick([1, 2, 3, 4, 4, 6])
+  const durationMs = options.durationMs ?? 30_000
+  const producers = random.between(1, 4)
+  // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
+  const allowed = options.faults ?? [...worldFaults, ...workFaults]
+  const density = random.pick([300, 500, 800])
+  const chosen = allowed.filter(() => random.chance(density))
+  const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
+  const work = drawWork(random, chosen, durationMs)
+  return { seed, nodes, partitions, durationMs, shape, producers, faults, work }
+}
+
+const isWorldFault = (kind: FaultKind): kind is WorldFault => (worldFaults as readonly string[]).includes(kind)
+
+function drawShape(random: RandomStream): Shape {
+  const fastestUs = random.pick([50, 100, 300, 1000])
+  const syncUs = random.pick([100, 400, 2000])
+  const tickMs = random.pick([25, 50, 50])
+  return {
+    latencyUs: [fastestUs, fastestUs * random.pick([2, 5, 20])],
+    bytesPerMs: random.pick([10_000, 100_000, 1_000_000]),
+    syncUs: [syncUs, syncUs * random.pick([2, 10])],
+    otherUs: [10, random.pick([100, 1000])],
+    tickMs,
+    electionTimeoutMs: tickMs * random.pick([8, 10, 20]),
+    heartbeatMs: tickMs * 2,
+    stalledDiskMs: random.pick([1000, 5000]),
+    segmentThresholdBytes: random.pick([1, 200, 1000, 4096]),
+    segmentBytes: random.pick([1024, 8192, 65_536]),
+    metadataCompactEntries: random.pick([2, 5, 1000]),
+    appendTimeoutMs: random.pick([1000, 5000, 30_000]),
+    maxInflightBytesPerPartition: random.pick([4096, 65_536, 64 * 1024 * 1024]),
+    deliveryTimeoutMs: random.pick([2000, 8000, 15_000]),
+    maxBatchRecords: random.pick([1, 3, 10, 1000]),
+    lingerMs: random.pick([0, 5, 20]),
+    maxInFlightBatches: random.pick([1, 2, 5, 5]),
+  }
+}
+
+/** How long each kind lasts, from and to, and how often it may strike in a run of thirty seconds. */
+const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; readonly most: number }> = {
+  partition: { forMs: [100, 6000], most: 4 },
+  'one-way': { forMs: [100, 5000], most: 5 },
+  'isolate-leader': { forMs: [200, 5000], most: 4 },
+  clog: { forMs: [20, 2000], most: 8 },
+  swizzle: { forMs: [200, 4000], most: 2 },
+  'slow-link': { forMs: [500, 6000], most: 3 },
+  'client-cut': { forMs: [100, 4000], most: 3 },
+  reset: { forMs: [0, 0], most: 12 },
+  'half-open': { forMs: [0, 0], most: 3 },
+  'disk-stall': { forMs: [50, 4000], most: 4 },
+  'disk-slow': { forMs: [500, 6000], most: 3 },
+  'io-error': { forMs: [100, 2000], most: 2 },
+  'disk-full': { forMs: [200, 3000], most: 2 },
+  'clock-step': { forMs: [0, 0], most: 4 },
+  'clock-drift': { forMs: [1000, 20_000], most: 3 },
+  pause: { forMs: [20, 3000], most: 5 },
+  'pause-leader': { forMs: [100, 3000], most: 4 },
+  crash: { forMs: [1, 3000], most: 5 },
+  'crash-leader': { forMs: [1, 3000], most: 4 },
+  'crash-writing': { forMs: [1, 1000], most: 6 },
+  'crash-loop': { forMs: [10, 600], most: 1 },
+  'power-loss': { forMs: [10, 4000], most: 4 },
+  'power-loss-leader': { forMs: [10, 3000], most: 3 },
+  'power-loss-all': { forMs: [10, 1500], most: 2 },
+  restart: { forMs: [1, 1000], most: 3 },
+}
+
+function drawFaults(random: RandomStream, kinds: readonly WorldFault[], durationMs: number): Fault[] {
+  const faults: Fault[] = []
+  for (const kind of kinds) {
+    const { forMs, most } = habits[kind]
+    const scaled = Math.max(1, Math.round((most * durationMs) / 30_000))
+    for (let left = random.between(1, scaled); left > 0; left--) {
+      faults.push({
+        kind,
+        atMs: random.below(durationMs),
+        forMs: random.between(...forMs),
+        target: random.below(1000),
+        other: random.below(1000),
+        amount: random.below(1_000_000),
+      })
+    }
+  }
+  return faults.sort((left, right) => left.atMs - right.atMs)
+}
+
+function drawWork(random: RandomStream, chosen: readonly FaultKind[], durationMs: number): Work[] {
+  const work: Work[] = []
+  const add = (kind: Work['kind'], atMs: number): void => {
+    work.push({
+      kind,
+      atMs,
+      actor: random.below(1000),
+      key: random.below(8),
+      count: random.pick([1, 1, 1, 2, 5, 20]),
+      bytes: random.pick([0, 10, 10, 100, 100, 1000, 5000]),
+      amount: random.below(1_000_000),
+    })
+  }
+  const everyMs = random.pick([20, 60, 150])
+  for (let atMs = 0; atMs < durationMs; atMs += 1 + random.below(2 * everyMs)) add('send', atMs)
+  const usual: readonly (readonly [Work['kind'], number])[] = [
+    ['append-plain', 15],
+    ['read', 6],
+    ['read-replica', 6],
+    ['offsets', 20],
+    ['describe', 30],
+  ]
+  const strikes: Readonly<Record<(typeof workFaults)[number], number>> = {
+    transfer: 6,
+    'topic-create': 3,
+    'topic-delete': 3,
+    'client-crash': 3,
+    zombie: 2,
+    duplicate: 25,
+    cancel: 12,
+    'slow-reader': 2,
+  }
+  const often = [...usual, ...workFaults.filter((kind) => chosen.includes(kind)).map((kind) => [kind, strikes[kind]] as const)]
+  for (const [kind, most] of often) {
+    const scaled = Math.max(1, Math.round((most * durationMs) / 30_000))
+    for (let left = random.between(1, scaled); left > 0; left--) add(kind, random.below(durationMs))
+  }
+  return work.sort((left, right) => left.atMs - right.atMs)
+}

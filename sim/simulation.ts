@@ -1,0 +1,138 @@
+import type { TopicMessage } from '../src/client/index.ts'
+import type { Violation } from './checkers/violation.ts'
+import { SimClient } from './cluster/client.ts'
+import { outside } from './cluster/poison.ts'
+import { World, type Dress } from './cluster/world.ts'
+import { RandomStream } from './core/random.ts'
+import type { FaultCounts } from './faults/kinds.ts'
+import { Nemesis } from './faults/nemesis.ts'
+import { drawPlan, type Plan, type PlanOptions } from './plan.ts'
+import { Scene, TOPIC } from './workload/scene.ts'
+import { Verification } from './workload/verification.ts'
+import { Workload } from './workload/workload.ts'
+
+/** A new cluster has to form within this. */
+const SETUP_MS = 30_000
+/** Once healed, all has to go on and every replica to be read within this. */
+const LIVENESS_MS = 60_000
+
+export interface RunOptions {
+  /** Tests put broken parts between the world and the brokers here. */
+  readonly dress?: Dress
+}
+
+export interface RunResult {
+  readonly plan: Plan
+  readonly violation: Violation | undefined
+  /** Of everything that happened. */
+  readonly digest: string
+  readonly checkpoints: readonly number[]
+  readonly virtualMs: number
+  readonly realMs: number
+  readonly events: number
+  readonly acknowledged: number
+  readonly recordsRead: number
+  readonly elections: number
+  readonly faults: FaultCounts
+  readonly counts: ReadonlyMap<string, number>
+  /** The newest things that happened, for whoever has to understand a failure. */
+  readonly notes: readonly string[]
+}
+
+export function runSeed(seed: number, options: PlanOptions & RunOptions = {}): Promise<RunResult> {
+  return runPlan(drawPlan(seed, options), options)
+}
+
+/** Runs one plan: a cluster forms, faults strike while clients work, all but a minority is healed, everything is read. */
+export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
+  const startMs = outside.nowMs()
+  const world = new World(plan, options.dress)
+  await runPhases(world)
+  return {
+    plan,
+    violation: world.violations[0],
+    digest: world.trace.digest,
+    checkpoints: world.trace.checkpoints,
+    virtualMs: world.timeline.nowMs,
+    realMs: outside.nowMs() - startMs,
+    events: world.timeline.events,
+    acknowledged: world.ledger.acknowledged,
+    recordsRead: world.ledger.recordsRead,
+    elections: world.replicas.elections,
+    faults: world.faultCounts,
+    counts: world.counts,
+    notes: world.notes,
+  }
+}
+
+async function runPhases(world: World): Promise<void> {
+  const topic = await setUp(world)
+  if (topic === undefined) return
+  const scene = new Scene(world, topic)
+  const workload = new Workload(scene)
+  const groups = [0, ...topic.partitions.map(({ groupId }) => groupId)]
+  const nemesis = new Nemesis(world, groups, workload.hosts)
+  workload.start()
+  nemesis.start()
+  await world.run(world.plan.durationMs, () => false)
+  if (world.violations.length > 0) return
+  nemesis.stop()
+  await converge(world, scene)
+}
+
+/** Starts the nodes and creates the topic. */
+async function setUp(world: World): Promise<TopicMessage | undefined> {
+  const { plan } = world
+  for (const node of world.nodes) node.start()
+  let topic: TopicMessage | undefined
+  const { client, life } = new SimClient(world, 'setup', 'setup')
+  const create = async (): Promise<void> => {
+    topic = await client.topics.create(TOPIC, {
+      partitions: plan.partitions,
+      replicationFactor: Math.min(3, plan.nodes),
+      timeoutMs: SETUP_MS,
+    })
+    await client.close()
+  }
+  life.after(1, () => void create())
+  const formed = await world.run(SETUP_MS, () => topic !== undefined)
+  if (!formed && world.violations.length === 0) world.report('progress', 'the cluster did not form and create a topic')
+  return topic
+}
+
+/** Heals a random majority, leaves the others dead, and demands that everything goes on. */
+async function converge(world: World, scene: Scene): Promise<void> {
+  const random = new RandomStream(world.plan.seed, 'liveness')
+  const most = Math.floor((world.nodes.length - 1) / 2)
+  const dead = random.below(most + 1)
+  const order = world.nodes.map((node) => ({ node, rank: random.next() })).sort((a, b) => a.rank - b.rank)
+  // Every partition has a majority among the others only where no more of its replicas die than it survives.
+  const retired = order.slice(0, dead).map(({ node }) => node)
+  world.note(`healing all but ${retired.map(({ id }) => id).join(', ') || 'nobody'}`)
+  world.fabric.healAll()
+  for (const node of world.nodes) {
+    node.drive.heal()
+    node.clock.drift(0)
+    if (survives(scene, retired, node.id)) node.retire()
+    else node.start()
+  }
+  const living = world.nodes.filter(({ isRetired }) => !isRetired)
+  const verification = new Verification(scene, living)
+  verification.start()
+  const done = await world.run(LIVENESS_MS, () => verification.isDone)
+  if (world.violations.length > 0) return
+  if (!done) {
+    world.report('progress', `${LIVENESS_MS} ms after all was healed the auditor waits for ${verification.waitingFor}`)
+    return
+  }
+  world.ledger.finish((partition) => verification.endOf(partition))
+}
+
+/** Whether a node may stay dead: all partitions keep a majority without those that are retired so far and it. */
+function survives(scene: Scene, retired: readonly { readonly id: string }[], id: string): boolean {
+  if (!retired.some((node) => node.id === id)) return false
+  return scene.topic.partitions.every(({ replicaNodeIds }) => {
+    const lost = replicaNodeIds.filter((replica) => retired.some((node) => node.id === replica)).length
+    return lost * 2 < replicaNodeIds.length
+  })
+}

@@ -1,0 +1,84 @@
+import { FlotillaError } from '../../src/client/index.ts'
+import type { SimNode } from '../cluster/node.ts'
+import { Sighting } from './reader-actor.ts'
+import { TOPIC, type Scene } from './scene.ts'
+
+/**
+ * After all is healed: every partition takes a record again, and every replica that is up gives all that there is. What it
+ * waits for it asks for again and again, until the run's patience ends.
+ */
+export class Verification {
+  readonly #scene: Scene
+  readonly #nodes: readonly SimNode[]
+  /** What is still waited for, for the message if it never comes. */
+  waitingFor = 'the beginning'
+  isDone = false
+  readonly #ends = new Map<number, number>()
+
+  constructor(scene: Scene, nodes: readonly SimNode[]) {
+    this.#scene = scene
+    this.#nodes = nodes
+  }
+
+  start(): void {
+    const client = this.#scene.client('auditor')
+    client.life.after(1, () => void this.#run(client))
+  }
+
+  async #run(client: ReturnType<Scene['client']>): Promise<void> {
+    const sleep = (ms: number): Promise<void> => new Promise((resolve) => client.life.after(ms * 1000, resolve))
+    const producer = client.client.producer({ deliveryTimeoutMs: 60_000 })
+    for (const { partition } of this.#scene.topic.partitions) {
+      this.waitingFor = `partition ${partition} to take a record`
+      await this.#append(producer, partition)
+    }
+    this.waitingFor = 'the clients to hear what became of their records'
+    while (this.#scene.pending > 0) await sleep(100)
+    for (const { partition, replicaNodeIds } of this.#scene.topic.partitions) {
+      this.waitingFor = `the confirmed end of partition ${partition}`
+      const { highWatermark } = await client.client.cluster.listOffsets(TOPIC, partition, {
+        consistency: 'linearizable',
+        timeoutMs: 60_000,
+      })
+      this.#ends.set(partition, highWatermark)
+      for (const node of this.#nodes) {
+        if (!replicaNodeIds.includes(node.id)) continue
+        this.waitingFor = `all ${highWatermark} records of partition ${partition} on ${node.id}`
+        while (!(await this.#readAll(client, node.id, partition, highWatermark))) await sleep(100)
+      }
+    }
+    this.isDone = true
+  }
+
+  async #append(producer: { send: ReturnType<ReturnType<Scene['client']>['client']['producer']>['send'] }, partition: number): Promise<void> {
+    const id = `auditor:${partition}`
+    const record = this.#scene.world.ledger.send({ id, key: id, source: 'auditor', number: 1, value: `${id} ` })
+    const { offset } = await producer.send({ topic: TOPIC, key: id, value: `${id} `, partition })
+    this.#scene.acknowledged(record, partition, offset)
+  }
+
+  async #readAll(client: ReturnType<Scene['client']>, nodeId: string, partition: number, end: number): Promise<boolean> {
+    const sighting = new Sighting(this.#scene, `auditor of ${nodeId}`)
+    const reader = client.client.reader({
+      topic: TOPIC,
+      partitions: [partition],
+      nodeId,
+      from: 'beginning',
+      untilEnd: true,
+      consistency: 'committed',
+    })
+    try {
+      for await (const batch of reader.batches()) sighting.batch(batch)
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error
+      this.#scene.failure(error)
+      return false
+    }
+    return sighting.endOf(partition) >= end
+  }
+
+  /** Of the confirmed ends, once they are known. */
+  endOf(partition: number): number {
+    return this.#ends.get(partition) ?? 0
+  }
+}
