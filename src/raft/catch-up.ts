@@ -2,7 +2,14 @@ import { assert } from './assert.ts'
 import type { Core } from './core.ts'
 import { markOf } from './log.ts'
 import type { Progress } from './progress.ts'
-import { asLogIndex, type Entry, type LogIndex, type LogMark, type Snapshot } from './types.ts'
+import {
+  asLogIndex,
+  type Entry,
+  type LogIndex,
+  type LogMark,
+  type Snapshot,
+  type SnapshotReply,
+} from './types.ts'
 
 /** A snapshot that nobody answers is sent again after so many election timeouts. */
 const SNAPSHOT_PATIENCE_ELECTIONS = 8
@@ -80,18 +87,87 @@ export class CatchUp {
 
   snapshotLoaded(progress: Progress, snapshot: Snapshot): void {
     const core = this.#core
-    if (progress.state !== 'snapshot' || progress.snapshotSent) return
+    if (progress.state !== 'snapshot' || progress.transfer !== undefined) return
     assert(snapshot.index <= core.commit, 'raft.snapshot-uncommitted', () => `at ${snapshot.index}`)
-    progress.snapshotSent = true
+    assert(snapshot.configuration.voters.length > 0, 'raft.snapshot-voters', () => `at ${snapshot.index}`)
+    progress.transfer = { snapshot, offset: 0, sent: false, waits: false, ticks: 0 }
     progress.snapshotTicks = 0
-    core.send({ type: 'snapshot', from: core.id, to: progress.id, term: core.term, snapshot })
+    this.#sendChunk(progress)
+  }
+
+  /** The next chunk, unless one is under way or this tick's share is used up: then a later tick sends it. */
+  #sendChunk({ id, transfer }: Progress): void {
+    const core = this.#core
+    if (transfer === undefined || transfer.sent || transfer.waits || core.snapshotBudget <= 0) return
+    const { snapshot, offset } = transfer
+    const totalBytes = snapshot.state.length
+    const chunk = snapshot.state.subarray(offset, offset + core.config.maxSnapshotChunkBytes)
+    transfer.sent = true
+    transfer.ticks = 0
+    core.snapshotBudget -= chunk.length
+    core.send({
+      type: 'snapshot',
+      from: core.id,
+      to: id,
+      term: core.term,
+      snapshot: chunk.length === totalBytes ? snapshot : { ...snapshot, state: chunk },
+      ...(chunk.length === totalBytes ? {} : { offset, totalBytes }),
+    })
+  }
+
+  /** The follower says how much it has: usually a chunk more, and nothing any more if it was started anew. */
+  handleReply(progress: Progress, reply: SnapshotReply): void {
+    progress.heardAtTick = this.#core.ticks
+    const { transfer } = progress
+    if (transfer === undefined || transfer.snapshot.index !== reply.index) return
+    // An answer to a chunk that came twice, or out of turn. If the one that it waits for got lost, time will tell.
+    if (reply.received === transfer.offset) return
+    assert(
+      reply.received <= transfer.snapshot.state.length,
+      'raft.snapshot-received',
+      () => `${reply.received}`,
+    )
+    transfer.offset = reply.received
+    transfer.sent = false
+    progress.snapshotTicks = 0
+    this.#sendChunk(progress)
+  }
+
+  /** The follower lives: a chunk that the transport could not deliver may be tried again. */
+  heardFrom(progress: Progress): void {
+    if (progress.transfer?.waits !== true) return
+    progress.transfer.waits = false
+    this.#sendChunk(progress)
+  }
+
+  /** The transport lost something. True where that was a chunk, which goes out again later, from where it stopped. */
+  interrupted({ transfer }: Progress): boolean {
+    if (transfer === undefined) return false
+    transfer.sent = false
+    transfer.waits = true
+    return true
   }
 
   /** Leaders, once a tick. */
-  tick(progress: Progress): void {
-    if (progress.state !== 'snapshot') return
+  tick(): void {
+    const { config, followers } = this.#core
+    this.#core.snapshotBudget = config.maxSnapshotBytesPerTick
+    for (const progress of followers) {
+      if (progress.state === 'snapshot') this.#tick(progress)
+    }
+  }
+
+  #tick(progress: Progress): void {
+    const { transfer } = progress
+    const { electionTicks } = this.#core.config
     progress.snapshotTicks += 1
-    if (progress.snapshotTicks < SNAPSHOT_PATIENCE_ELECTIONS * this.#core.config.electionTicks) return
-    progress.becomeProbe(progress.match + 1, false)
+    if (progress.snapshotTicks >= SNAPSHOT_PATIENCE_ELECTIONS * electionTicks) {
+      progress.becomeProbe(progress.match + 1, false)
+      return
+    }
+    if (transfer === undefined) return
+    transfer.ticks += 1
+    if (transfer.sent && transfer.ticks >= electionTicks) transfer.sent = false
+    this.#sendChunk(progress)
   }
 }

@@ -38,7 +38,15 @@ export function nextConfiguration(
     return refuse('too-many-members', `${membersOf(target).length} members, at most ${MOST_MEMBERS}`)
   }
   if (sameConfiguration(target, current)) return refuse('nothing-changes', 'the members are these already')
-  const configuration = needsJoint(current, target, transition) ? join(current, target, transition) : target
+  const joint = needsJoint(current, target, transition)
+  const reborn = joint ? current.voters.find((id) => lifeChanges(current, target, id)) : undefined
+  if (reborn !== undefined) {
+    return refuse(
+      'life-of-voter',
+      `${reborn} counts in the joint phase: give it another life by a change alone`,
+    )
+  }
+  const configuration = joint ? join(current, target, transition) : target
   checkConfiguration(configuration)
   return { ok: true, configuration }
 }
@@ -48,6 +56,9 @@ function wantsOtherLife(current: Configuration, change: MemberChange): boolean {
   if (change.type !== 'addVoter' || !isVoter(current, change.id)) return false
   return (change.life ?? 0) !== lifeOf(current, change.id)
 }
+
+const lifeChanges = (current: Configuration, target: Configuration, id: NodeId): boolean =>
+  membersOf(target).includes(id) && lifeOf(target, id) !== lifeOf(current, id)
 
 function apply(configuration: Configuration, change: MemberChange): Configuration {
   const without = (ids: readonly NodeId[]): NodeId[] => sortedIds(ids.filter((id) => id !== change.id))
@@ -87,7 +98,9 @@ export function votersChanged(current: Configuration, target: Configuration): nu
 
 function join(current: Configuration, target: Configuration, transition: ChangeTransition): Configuration {
   // Whoever goes still has to be known by its life while its vote counts.
-  const leaving = (current.lives ?? []).filter(({ id }) => !membersOf(target).includes(id))
+  const leaving = (current.lives ?? []).filter(
+    ({ id }) => current.voters.includes(id) && !membersOf(target).includes(id),
+  )
   const lives = [...(target.lives ?? []), ...leaving].sort((left, right) => (left.id < right.id ? -1 : 1))
   return {
     ...target,

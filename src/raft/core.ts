@@ -1,6 +1,7 @@
 import { assert } from './assert.ts'
 import { isMember, isVoter, lifeOf, membersOf } from './configuration.ts'
 import { ConfigurationHistory } from './configuration-history.ts'
+import { HIGHEST_PRIORITY } from './defaults.ts'
 import { chain } from './digest.ts'
 import { Durability } from './durability.ts'
 import { entryBytes, RaftLog } from './log.ts'
@@ -31,6 +32,7 @@ function isReply({ type }: Message): boolean {
     case 'voteReply':
     case 'appendReply':
     case 'heartbeatReply':
+    case 'snapshotReply':
       return true
     case 'preVote':
     case 'vote':
@@ -91,6 +93,12 @@ export class Core {
   readRound:
     { readonly round: number; readonly index: LogIndex; readonly contexts: readonly number[] } | undefined
   newestReadRound = 0
+  /** Leaders: a transfer has begun in this term, so another may be elected whatever the lease says. */
+  leaseBroken = false
+  /** The tick in which a leader was last heard from; at a start, that may have been just before it. */
+  leaderHeardTick = 0
+  /** Leaders: so many bytes of snapshots may still begin in this tick. */
+  snapshotBudget = 0
 
   readonly #random: (bound: number) => number
 
@@ -169,7 +177,8 @@ export class Core {
     this.electionElapsed = 0
     const extra = this.#random(electionTicks)
     assert(Number.isInteger(extra) && extra >= 0 && extra < electionTicks, 'raft.random', () => `${extra}`)
-    this.electionTimeout = electionTicks + extra
+    const later = (HIGHEST_PRIORITY - this.config.leaderPriority) * electionTicks
+    this.electionTimeout = electionTicks + later + extra
   }
 
   #stamp(message: Message): Message {
@@ -254,6 +263,8 @@ export class Core {
     this.leader = this.id
     this.heartbeatElapsed = 0
     this.newestReadRound = 0
+    this.leaseBroken = false
+    this.snapshotBudget = this.config.maxSnapshotBytesPerTick
     this.uncommittedBytes = 0
     for (let index = this.commit + 1; index <= this.log.last.index; index += 1) {
       this.uncommittedBytes += entryBytes(this.log.entryAt(index)!)

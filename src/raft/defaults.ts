@@ -9,6 +9,9 @@ import {
   type RaftConfig,
 } from './types.ts'
 
+/** Stands after the shortest timeout. */
+export const HIGHEST_PRIORITY = 3
+
 const KIB = 1024
 const MIB = 1024 * KIB
 
@@ -23,13 +26,26 @@ export function defaultRaftConfig(id: NodeId): RaftConfig {
     maxInflightBytes: 16 * MIB,
     maxUncommittedBytes: 64 * MIB,
     windowBytes: 4 * MIB,
+    maxSnapshotChunkBytes: MIB,
+    maxSnapshotBytesPerTick: 4 * MIB,
+    maxSnapshotBytes: 1024 * MIB,
+    leaseClockDriftPercent: undefined,
+    leaderPriority: HIGHEST_PRIORITY,
     stalledDiskTicks: 40,
   }
 }
 
+/**
+ * How long a lease holds, in the leader's ticks. A follower keeps to its leader for electionTicks of its own ticks, the
+ * first of which may come right after the heartbeat, and its clock may be the faster one.
+ */
+export function leaseTicksOf({ electionTicks, leaseClockDriftPercent = 0 }: RaftConfig): number {
+  return Math.floor(((electionTicks - 1) * 100) / (100 + leaseClockDriftPercent))
+}
+
 /** Throws AssertionError with the value and the rule. */
 export function checkRaftConfig(config: RaftConfig): void {
-  const { id, life, ...numbers } = config
+  const { id, life, leaseClockDriftPercent, leaderPriority, ...numbers } = config
   assert(id.length > 0, 'raft.config-id', () => 'id must not be empty')
   assert(Number.isSafeInteger(life) && life >= 0, 'raft.config-life', () => `life is ${life}`)
   for (const [name, value] of Object.entries(numbers)) {
@@ -39,6 +55,20 @@ export function checkRaftConfig(config: RaftConfig): void {
       () => `${name} is ${value}, must be an integer from 1`,
     )
   }
+  assert(
+    Number.isSafeInteger(leaderPriority) && leaderPriority >= 0 && leaderPriority <= HIGHEST_PRIORITY,
+    'raft.config-priority',
+    () => `leaderPriority is ${leaderPriority}, must be an integer from 0 to ${HIGHEST_PRIORITY}`,
+  )
+  assert(
+    leaseClockDriftPercent === undefined ||
+      (Number.isSafeInteger(leaseClockDriftPercent) &&
+        leaseClockDriftPercent >= 0 &&
+        leaseTicksOf(config) >= 1),
+    'raft.config-lease',
+    () =>
+      `leaseClockDriftPercent is ${leaseClockDriftPercent}, which leaves no lease of ${config.electionTicks} ticks`,
+  )
   assert(
     config.heartbeatTicks < config.electionTicks,
     'raft.config-heartbeat',

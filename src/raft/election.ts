@@ -21,7 +21,7 @@ export class Election {
 
   preCampaign(): void {
     const core = this.#core
-    if (core.role === 'leader' || !core.mayCampaign()) return
+    if (core.role === 'leader' || !core.mayCampaign() || this.keepsToLeader()) return
     core.becomePreCandidate()
     core.votes.set(core.id, true)
     if (this.#count() === 'won') {
@@ -65,7 +65,17 @@ export class Election {
   /** This node leads, or has heard from a leader so lately that nobody has a reason to stand. */
   hearsFromLeader(): boolean {
     const { role, leader, electionElapsed, config } = this.#core
-    return role === 'leader' || (leader !== undefined && electionElapsed < config.electionTicks)
+    if (role === 'leader' || this.keepsToLeader()) return true
+    return leader !== undefined && electionElapsed < config.electionTicks
+  }
+
+  /**
+   * With leases, an answered heartbeat is a promise to help nobody else for an election timeout: whatever this node has
+   * since learnt of terms or leaders, and after a restart too, because it may have answered right before it.
+   */
+  keepsToLeader(): boolean {
+    const { ticks, leaderHeardTick, config } = this.#core
+    return config.leaseClockDriftPercent !== undefined && ticks - leaderHeardTick < config.electionTicks
   }
 
   /** §5.4.1: the candidate's log must be at least as up to date as the voter's. */

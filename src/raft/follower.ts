@@ -1,6 +1,7 @@
 import { assert } from './assert.ts'
 import type { Core } from './core.ts'
 import { chain } from './digest.ts'
+import { SnapshotParts } from './snapshot-parts.ts'
 import {
   asLogIndex,
   type AppendRequest,
@@ -10,20 +11,24 @@ import {
   type LogIndex,
   type LogMark,
   type NodeId,
+  type Snapshot,
 } from './types.ts'
 
 /** What a follower does with its leader's messages (figure 2 and figure 13, "receiver implementation"). */
 export class Follower {
   readonly #core: Core
+  readonly #parts: SnapshotParts
 
   constructor(core: Core) {
     this.#core = core
+    this.#parts = new SnapshotParts(core)
   }
 
   /** The message's term is the node's own: whoever sent it leads this term. */
   acknowledgeLeader(from: NodeId): void {
     const core = this.#core
     assert(core.role !== 'leader', 'raft.one-leader-per-term', () => `${from} and ${core.id} in ${core.term}`)
+    core.leaderHeardTick = core.ticks
     if (core.role === 'follower' && core.leader === from) {
       core.electionElapsed = 0
       return
@@ -154,7 +159,22 @@ export class Follower {
     })
   }
 
-  handleSnapshot({ from, snapshot }: InstallSnapshot): void {
+  handleSnapshot(message: InstallSnapshot): void {
+    const core = this.#core
+    const { from, snapshot } = message
+    const isKnown = snapshot.index <= core.commit || core.log.termAt(snapshot.index) === snapshot.term
+    // What is here already needs no bytes, so the first chunk is answered like the last.
+    const complete = isKnown ? snapshot : this.#parts.add(message)
+    if (complete === undefined) return
+    this.#parts.drop()
+    this.#install(from, complete)
+  }
+
+  tick(): void {
+    this.#parts.tick()
+  }
+
+  #install(from: NodeId, snapshot: Snapshot): void {
     const core = this.#core
     const { log } = core
     if (snapshot.index <= core.commit) {

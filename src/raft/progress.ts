@@ -1,5 +1,25 @@
 import { assert } from './assert.ts'
-import { asLogIndex, type FollowerStatus, type LogIndex, type LogMark, type NodeId } from './types.ts'
+import {
+  asLogIndex,
+  type FollowerStatus,
+  type LogIndex,
+  type LogMark,
+  type NodeId,
+  type Snapshot,
+} from './types.ts'
+
+/** A snapshot that goes to a follower, chunk by chunk. */
+export interface SnapshotTransfer {
+  readonly snapshot: Snapshot
+  /** The follower has this much of its state. */
+  offset: number
+  /** The chunk from `offset` on is under way. */
+  sent: boolean
+  /** The transport lost it: wait until the follower is heard from. */
+  waits: boolean
+  /** Ticks since it was sent. */
+  ticks: number
+}
 
 export interface InflightLimits {
   readonly maxInflightMessages: number
@@ -84,8 +104,9 @@ export class Progress {
   sentMark: LogMark | undefined
   /** The first index of the read from storage that is under way. */
   fetchFrom: LogIndex | undefined
-  snapshotSent = false
-  /** Ticks in state snapshot without an answer. */
+  /** The snapshot on its way, once it is loaded. */
+  transfer: SnapshotTransfer | undefined
+  /** Ticks in state snapshot without anything new. */
   snapshotTicks = 0
   /** The tick in which the follower was last heard from. */
   heardAtTick: number
@@ -120,7 +141,7 @@ export class Progress {
     this.paused = false
     this.poked = false
     this.fetchFrom = undefined
-    this.snapshotSent = false
+    this.transfer = undefined
     this.snapshotTicks = 0
     this.inflights.clear()
   }

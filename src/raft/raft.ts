@@ -6,6 +6,7 @@ import { checkRaftConfig } from './defaults.ts'
 import { Election } from './election.ts'
 import { Follower } from './follower.ts'
 import { checkInvariants, foldState, type Watermarks } from './invariants.ts'
+import { Lease } from './lease.ts'
 import { Membership } from './membership.ts'
 import { ReadIndex } from './read-index.ts'
 import { Replication } from './replication.ts'
@@ -45,6 +46,7 @@ export class Raft implements RaftCore {
   private readonly catchUp: CatchUp
   private readonly transfer: Transfer
   private readonly membership: Membership
+  private readonly lease: Lease
   private readonly reads: ReadIndex
   private readonly watermarks: Watermarks
   private reported: Leadership
@@ -58,9 +60,10 @@ export class Raft implements RaftCore {
     this.follower = new Follower(this.core)
     this.catchUp = new CatchUp(this.core)
     this.transfer = new Transfer(this.core)
-    this.replication = new Replication(this.core, this.catchUp, this.transfer)
+    this.lease = new Lease(this.core)
+    this.replication = new Replication(this.core, this.catchUp, this.transfer, this.lease)
     this.membership = new Membership(this.core, this.replication, this.transfer)
-    this.reads = new ReadIndex(this.core)
+    this.reads = new ReadIndex(this.core, this.lease)
     this.reported = this.leadership()
     this.reportedConfiguration = this.configurationInForce()
     this.watermarks = { term: this.core.term, commit: this.core.commit }
@@ -91,10 +94,11 @@ export class Raft implements RaftCore {
         this.election.preCampaign()
         return
       case 'forgetLeader':
-        if (core.role === 'follower') core.leader = undefined
+        // With leases it has promised its leader to stay for a while.
+        if (core.role === 'follower' && !this.election.keepsToLeader()) core.leader = undefined
         return
       case 'read':
-        this.reads.request(input.context)
+        this.reads.request(input.context, input.mode ?? 'quorum')
         return
       case 'transfer':
         if (core.role === 'leader') this.transfer.begin(input.to)
@@ -138,7 +142,10 @@ export class Raft implements RaftCore {
     core.ticks += 1
     core.durability.tick()
     if (core.role === 'leader') this.replication.tick()
-    else this.election.tick()
+    else {
+      this.election.tick()
+      this.follower.tick()
+    }
   }
 
   /** Figure 2, "rules for all servers", and what PreVote and stickiness add to it. */
@@ -192,6 +199,7 @@ export class Raft implements RaftCore {
       case 'preVoteReply':
       case 'appendReply':
       case 'heartbeatReply':
+      case 'snapshotReply':
       case 'timeoutNow':
     }
   }
@@ -231,6 +239,11 @@ export class Raft implements RaftCore {
         this.replication.handleHeartbeatReply(message)
         this.reads.confirm()
         return
+      case 'snapshotReply': {
+        const progress = core.follower(message.from)
+        if (progress !== undefined) this.catchUp.handleReply(progress, message)
+        return
+      }
       case 'timeoutNow':
         this.election.campaign(true)
     }

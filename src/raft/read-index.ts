@@ -1,4 +1,5 @@
 import type { Core } from './core.ts'
+import type { Lease } from './lease.ts'
 import { asLogIndex } from './types.ts'
 
 /** Reads beyond so many waiting ones are dropped: a leader that can't confirm must not gather them without end. */
@@ -11,13 +12,19 @@ const MOST_WAITING_READS = 65_536
  */
 export class ReadIndex {
   readonly #core: Core
+  readonly #lease: Lease
 
-  constructor(core: Core) {
+  constructor(core: Core, lease: Lease) {
     this.#core = core
+    this.#lease = lease
   }
 
-  request(context: number): void {
+  request(context: number, mode: 'quorum' | 'lease'): void {
     const core = this.#core
+    if (mode === 'lease' && this.#lease.isHeld()) {
+      core.outbox.reads.push({ context, index: core.commit })
+      return
+    }
     if (core.role !== 'leader' || core.waitingReads.length >= MOST_WAITING_READS) {
       core.outbox.droppedReads.push(context)
       return

@@ -2,6 +2,7 @@ import { assert } from './assert.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Core } from './core.ts'
 import { entryBytes, markOf } from './log.ts'
+import type { Lease } from './lease.ts'
 import type { Progress } from './progress.ts'
 import type { Transfer } from './transfer.ts'
 import {
@@ -21,11 +22,13 @@ export class Replication {
   readonly #core: Core
   readonly #catchUp: CatchUp
   readonly #transfer: Transfer
+  readonly #lease: Lease
 
-  constructor(core: Core, catchUp: CatchUp, transfer: Transfer) {
+  constructor(core: Core, catchUp: CatchUp, transfer: Transfer, lease: Lease) {
     this.#core = core
     this.#catchUp = catchUp
     this.#transfer = transfer
+    this.#lease = lease
   }
 
   /** Leaders, once a tick. */
@@ -44,7 +47,7 @@ export class Replication {
       return
     }
     this.#transfer.tick()
-    for (const progress of core.followers) this.#catchUp.tick(progress)
+    this.#catchUp.tick()
     core.heartbeatElapsed += 1
     if (core.heartbeatElapsed >= config.heartbeatTicks) {
       core.heartbeatElapsed = 0
@@ -53,6 +56,7 @@ export class Replication {
   }
 
   broadcastHeartbeat(): void {
+    this.#lease.beginRound()
     const { id, term, commit, followers, newestReadRound } = this.#core
     for (const progress of followers) {
       this.#core.send({
@@ -200,6 +204,7 @@ export class Replication {
     // It lives, so what is still missing may have got lost. An append without entries is enough to find out, so this
     // needs no room in the window, and a window full of lost messages can't stay full.
     progress.paused = false
+    this.#catchUp.heardFrom(progress)
     if (progress.match < core.log.last.index) progress.poked = true
   }
 
@@ -223,6 +228,7 @@ export class Replication {
   }
 
   unreachable(progress: Progress): void {
+    if (this.#catchUp.interrupted(progress)) return
     // Paused, or a transport that fails at once would be asked again at once. A heartbeat's answer goes on.
     progress.becomeProbe(progress.match + 1, true)
   }

@@ -17,6 +17,8 @@ export class Transfer {
     if (target === undefined || core.transfer?.to === target) return
     if (core.follower(target) === undefined || !isVoter(core.configuration, target)) return
     core.transfer = { to: target, ticks: 0 }
+    // For the rest of the term: the target may stand at any time, and nobody keeps to this leader then.
+    core.leaseBroken = true
     this.proceed()
   }
 

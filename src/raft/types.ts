@@ -189,6 +189,22 @@ export interface RaftConfig {
   readonly maxUncommittedBytes: number
   /** Entries that are durable and applied stay in memory up to so many bytes, newest first. Default 4 MiB. */
   readonly windowBytes: number
+  /** A snapshot goes out in chunks of at most so many bytes, one under way at a time. Default 1 MiB. */
+  readonly maxSnapshotChunkBytes: number
+  /** Snapshot chunks begin until so many bytes went out in a tick, all followers together. Default 4 MiB. */
+  readonly maxSnapshotBytesPerTick: number
+  /** A larger snapshot is refused: a follower gathers its chunks in memory. Default 1 GiB. */
+  readonly maxSnapshotBytes: number
+  /**
+   * Lease reads (thesis §6.4.1): no clock of the group runs so many percent faster than another. Undefined: there are no
+   * leases, and reads that ask for one go by quorum. All replicas of a group must agree whether there are. Default undefined.
+   */
+  readonly leaseClockDriftPercent: number | undefined
+  /**
+   * Where leaders should be, 0 to 3: for each step below 3 a replica waits an election timeout longer before it stands.
+   * It only waits and never refuses anyone, so it can't keep a group from having a leader. Default 3.
+   */
+  readonly leaderPriority: number
   /** A leader whose own disk hasn't answered for so long steps down, and a node in that state doesn't campaign. Default 40. */
   readonly stalledDiskTicks: number
 }
@@ -246,9 +262,23 @@ export interface HeartbeatReply extends Addressed {
   readonly type: 'heartbeatReply'
   readonly readRound: number
 }
+/** One chunk of a snapshot (§7, figure 13). */
 export interface InstallSnapshot extends Addressed {
   readonly type: 'snapshot'
+  /** Its `state` is this chunk. */
   readonly snapshot: Snapshot
+  /** Where in the state the chunk belongs; 0 where it is left out. */
+  readonly offset?: number
+  /** Length of the whole state; the chunk's own where it is left out. */
+  readonly totalBytes?: number
+}
+/** A chunk came, and the snapshot isn't complete: the last one is answered by an appendReply, once all of it is on disk. */
+export interface SnapshotReply extends Addressed {
+  readonly type: 'snapshotReply'
+  /** The snapshot's. */
+  readonly index: LogIndex
+  /** So many bytes from its start are here: where to go on. */
+  readonly received: number
 }
 export interface TimeoutNow extends Addressed {
   readonly type: 'timeoutNow'
@@ -262,6 +292,7 @@ export type Message =
   | Heartbeat
   | HeartbeatReply
   | InstallSnapshot
+  | SnapshotReply
   | TimeoutNow
 
 /** Names one write to storage. The term closes the append ABA race (etcd-io/raft, rawnode.go). */
@@ -278,8 +309,12 @@ export type Input =
   | { readonly type: 'campaign' }
   /** Followers: the leader is known to be gone, so that whoever asks may have this node's vote without waiting. */
   | { readonly type: 'forgetLeader' }
-  /** Asks for a linearizable read; `context` comes back in Output.reads or Output.droppedReads. */
-  | { readonly type: 'read'; readonly context: number }
+  /**
+   * Asks for a linearizable read; `context` comes back in Output.reads or Output.droppedReads. Mode quorum (default) asks a
+   * quorum each time. Mode lease answers at once while this leader's lease holds, and asks a quorum otherwise; before it, the
+   * driver must have stepped every tick that is due by its monotonic clock, or a process that slept would trust an old lease.
+   */
+  | { readonly type: 'read'; readonly context: number; readonly mode?: 'quorum' | 'lease' }
   /** Hands leadership over; `to` undefined: the follower that is furthest along. */
   | { readonly type: 'transfer'; readonly to: NodeId | undefined }
   /** The write of this token, and all before it, is on stable storage. */

@@ -160,6 +160,7 @@ function sizeOf({ message }: GroupMessage): number {
     case 'appendReply':
     case 'heartbeat':
     case 'heartbeatReply':
+    case 'snapshotReply':
     case 'timeoutNow':
       return 64
   }

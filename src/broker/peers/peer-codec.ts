@@ -55,6 +55,7 @@ export const MESSAGE_TYPES = [
   'heartbeatReply',
   'snapshot',
   'timeoutNow',
+  'snapshotReply',
 ] as const satisfies readonly (Message['type'] | undefined)[]
 
 const TYPE_NUMBERS = new Map(MESSAGE_TYPES.map((type, number) => [type, number]))
@@ -73,6 +74,8 @@ interface Fields {
   entries?: readonly Entry[]
   state?: Uint8Array
   configuration?: Uint8Array
+  offset?: number | undefined
+  totalBytes?: number | undefined
 }
 
 function fieldsOf(message: Message): Fields {
@@ -99,9 +102,13 @@ function fieldsOf(message: Message): Fields {
     case 'heartbeatReply':
       return { readRound: message.readRound }
     case 'snapshot': {
-      const { index, term, digest, configuration, state } = message.snapshot
-      return { index, logTerm: term, digest, state, configuration: encodeConfiguration(configuration) }
+      const { snapshot, offset, totalBytes } = message
+      const { index, term, digest, state } = snapshot
+      const configuration = encodeConfiguration(snapshot.configuration)
+      return { index, logTerm: term, digest, state, configuration, offset, totalBytes }
     }
+    case 'snapshotReply':
+      return { index: message.index, offset: message.received }
     case 'timeoutNow':
       return {}
   }
@@ -155,6 +162,9 @@ function encodeGroupMessage({ groupId, message }: GroupMessage): Chunks {
   if (fields.readRound !== undefined) writer.uint32(88).int64(fields.readRound)
   if (fields.state !== undefined) writer.uint32(106).bytes(fields.state)
   if (fields.configuration !== undefined) writer.uint32(114).bytes(fields.configuration)
+  if (message.life !== undefined) writer.uint32(120).int64(message.life)
+  if (fields.offset !== undefined) writer.uint32(128).int64(fields.offset)
+  if (fields.totalBytes !== undefined) writer.uint32(136).int64(fields.totalBytes)
   const chunks = new Chunks()
   chunks.add(writer.finish())
   for (const entry of fields.entries ?? []) {
@@ -237,6 +247,9 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
   let hintIndex = 0
   let hintTerm = 0
   let readRound = 0
+  let life = 0
+  let offset = 0
+  let totalBytes = 0
   let state: Uint8Array = new Uint8Array(0)
   let configuration: Uint8Array | undefined
   const entries: Entry[] = []
@@ -285,13 +298,22 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
       case 14:
         configuration = reader.bytes()
         break
+      case 15:
+        life = readInt64(reader)
+        break
+      case 16:
+        offset = readInt64(reader)
+        break
+      case 17:
+        totalBytes = readInt64(reader)
+        break
       default:
         reader.skipType(tag & 7)
     }
   }
   assertEnd(reader, end)
   const mark = { index: asLogIndex(index), term: asTerm(logTerm), digest: asDigest(digest) }
-  const addressed = { from, to, term: asTerm(term) }
+  const addressed = { from, to, term: asTerm(term), ...(life === 0 ? {} : { life }) }
   return { groupId: asGroupId(groupId), message: messageOf() }
 
   function messageOf(): Message {
@@ -325,7 +347,11 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
           ...addressed,
           type,
           snapshot: { ...mark, state, configuration: decodeConfiguration(configuration) },
+          ...(offset === 0 ? {} : { offset }),
+          ...(totalBytes === 0 ? {} : { totalBytes }),
         }
+      case 'snapshotReply':
+        return { ...addressed, type, index: mark.index, received: offset }
       case 'timeoutNow':
         return { ...addressed, type }
     }

@@ -45,6 +45,7 @@ export const entry: fc.Arbitrary<Entry> = fc
 
 const addressed = { from: fc.constant(FROM), to: fc.constant(TO), term }
 const typed = <T extends Message['type']>(type: T) => ({ ...addressed, type: fc.constant(type) })
+const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })
 
 /** One arbitrary for every type of message: a type without one doesn't compile. */
 export const messageOfType: { readonly [T in Message['type']]: fc.Arbitrary<Message> } = {
@@ -71,12 +72,22 @@ export const messageOfType: { readonly [T in Message['type']]: fc.Arbitrary<Mess
     ...typed('snapshot'),
     snapshot: fc.record({ index, term, digest, configuration, state: bytes }),
   }),
+  snapshotReply: fc.record({ ...typed('snapshotReply'), index, received: number }),
   timeoutNow: fc.record(typed('timeoutNow')),
+}
+
+/** Fields that are left out where they are 0. */
+const withOptional = (message: Message): fc.Arbitrary<Message> => {
+  const life = fc.record({ life: positive }, { requiredKeys: [] })
+  const chunk = fc.record({ offset: positive, totalBytes: positive }, { requiredKeys: [] })
+  return message.type === 'snapshot'
+    ? fc.tuple(life, chunk).map(([of, part]) => ({ ...message, ...of, ...part }))
+    : life.map((of) => ({ ...message, ...of }))
 }
 
 export const groupMessage: fc.Arbitrary<GroupMessage> = fc.record({
   groupId: number.map(asGroupId),
-  message: fc.oneof(...Object.values(messageOfType)),
+  message: fc.oneof(...Object.values(messageOfType)).chain(withOptional),
 })
 
 export const leaderNotice: fc.Arbitrary<LeaderNotice> = fc.record({

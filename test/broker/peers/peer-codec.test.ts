@@ -44,6 +44,7 @@ const NAMES: Record<Message['type'], string> = {
   heartbeatReply: 'HEARTBEAT_REPLY',
   snapshot: 'SNAPSHOT',
   timeoutNow: 'TIMEOUT_NOW',
+  snapshotReply: 'SNAPSHOT_REPLY',
 }
 
 function fieldsOf(message: Message): Record<string, unknown> {
@@ -81,8 +82,12 @@ function fieldsOf(message: Message): Record<string, unknown> {
         digest: digest.toString(),
         state: Buffer.from(state),
         configuration: Buffer.from(encodeConfiguration(configuration)),
+        offset: message.offset ?? 0,
+        totalBytes: message.totalBytes ?? 0,
       }
     }
+    case 'snapshotReply':
+      return { index: message.index, offset: message.received }
     case 'timeoutNow':
       return {}
   }
@@ -100,6 +105,8 @@ const ABSENT = {
   entries: [],
   state: Buffer.alloc(0),
   configuration: Buffer.alloc(0),
+  offset: 0,
+  totalBytes: 0,
 }
 
 const reflectedOf = ({ groupId, message }: GroupMessage): Record<string, unknown> => ({
@@ -107,6 +114,7 @@ const reflectedOf = ({ groupId, message }: GroupMessage): Record<string, unknown
   groupId,
   type: `MESSAGE_TYPE_${NAMES[message.type]}`,
   term: message.term,
+  life: message.life ?? 0,
   ...fieldsOf(message),
 })
 
@@ -159,7 +167,7 @@ describe('a message from a peer that is refused', () => {
   })
 
   it('is of a type that this version does not know', () => {
-    for (const type of ['MESSAGE_TYPE_UNSPECIFIED', 11]) {
+    for (const type of ['MESSAGE_TYPE_UNSPECIFIED', 12]) {
       const bytes = reflection.encode({
         messages: [{ groupId: 1, type, term: 1 }],
         leaders: [],
