@@ -25,15 +25,10 @@ import { PeerLinks } from './peers/peer-links.ts'
 import { Replica, type ReplicaHost, type ReplicaLimits } from './replica.ts'
 import { NodeConnections } from './routing/connections.ts'
 import type { StateMachine } from './state-machine.ts'
+import { Succession } from './succession.ts'
 import type { Tuning } from './tuning.ts'
 
 export const METADATA_GROUP: GroupId = asGroupId(0)
-
-/** After its creation a group's preferred leader stands for election at these ticks, as long as nobody leads. */
-const EAGER_TICKS: readonly number[] = [1, 3, 6, 9]
-
-/** So many quiet groups at most are woken in a tick after their leader's node was lost. */
-const WAKES_PER_TICK = 200
 
 const NO_STATE = new Uint8Array(0)
 
@@ -56,13 +51,11 @@ export class Node {
   readonly #logger: Logger
   readonly #onFailure: (error: Error) => void
   readonly #partitions = new Map<GroupId, HostedPartition>()
-  /** Groups that were created just now and whose preferred leader this node is, with their age in ticks. */
-  readonly #eager = new Map<GroupId, number>()
+  readonly #succession: Succession
   /** Deleted groups whose data this node has given up since its start. */
   readonly #destroyed = new Set<GroupId>()
   /** States at the low ends of the logs that the start found. */
   readonly #lowStates = new Map<GroupId, Uint8Array>()
-  readonly #toWake = new Set<Replica>()
   /** Ticks since the start. */
   #age = 0
   #cancelTick: Cancel | undefined
@@ -94,6 +87,7 @@ export class Node {
       flush: () => this.links.flush(),
       onFailure,
     })
+    this.#succession = new Succession(this.nodeId, this.loop.replicas, (node) => this.links.isReachable(node))
     this.leaders.onChange((groupId) => {
       if (groupId === METADATA_GROUP && this.leaders.get(groupId)?.leader !== undefined)
         this.#wasTakenIn = true
@@ -167,8 +161,7 @@ export class Node {
       this.links.tick(this.#tuning.raft.electionTicks * 2)
       this.#age += 1
       if (this.#age % this.#tuning.raft.heartbeatTicks === 0) this.links.beat()
-      this.#wakeSome()
-      this.#campaignEagerly()
+      this.#succession.tick()
       this.#tick()
     })
   }
@@ -255,7 +248,7 @@ export class Node {
     const bootstrap = recovered?.bootstrap ?? emptyBootstrap(configuration)
     if (recovered === undefined) {
       this.#writeNewGroup(groupId, configuration)
-      if (place.replicas[0] === this.nodeId) this.#eager.set(groupId, 0)
+      if (place.replicas[0] === this.nodeId) this.#succession.stand(groupId)
     }
     const machine = new PartitionMachine(
       place.partition,
@@ -305,7 +298,7 @@ export class Node {
       this.#partitions.delete(groupId)
       this.loop.remove(hosted.replica)
     }
-    this.#eager.delete(groupId)
+    this.#succession.forget(groupId)
     this.damaged.delete(groupId)
     this.leaders.forgetGroup(groupId)
     const isStored = hosted !== undefined || this.storage.recovered.has(groupId)
@@ -434,26 +427,9 @@ export class Node {
       this.loop.replicas.get(groupId)?.step({ type: 'message', message })
   }
 
-  /** What the lost node led needs a leader: quiet replicas wake, some at a time, so that elections don't come in a flood. */
   #lost(node: NodeId): void {
     this.leaders.forgetNode(node)
-    for (const replica of this.loop.replicas.values()) {
-      if (!replica.isQuiet) continue
-      const { leader, configuration } = replica.status()
-      // A leader that has lost a follower must look again whether a majority still follows it.
-      const leadsIt = leader === this.nodeId && configuration.voters.includes(node)
-      if (leader === node || leadsIt) this.#toWake.add(replica)
-    }
-  }
-
-  #wakeSome(): void {
-    let left = WAKES_PER_TICK
-    for (const replica of this.#toWake) {
-      if (left === 0) return
-      left -= 1
-      this.#toWake.delete(replica)
-      replica.wakeUp()
-    }
+    this.#succession.nodeLost(node)
   }
 
   /** Only a node that nobody has taken in yet gives up: one wrong node must not stop a cluster that works. */
@@ -474,18 +450,6 @@ export class Node {
     const { term, leader } = replica.status()
     this.leaders.learn(replica.groupId, term, leader)
     if (replica.isLeader) this.links.announce([{ groupId: replica.groupId, term, leader: this.nodeId }])
-  }
-
-  #campaignEagerly(): void {
-    for (const [groupId, age] of this.#eager) {
-      const replica = this.loop.replicas.get(groupId)
-      if (replica === undefined || replica.status().leader !== undefined || age > (EAGER_TICKS.at(-1) ?? 0)) {
-        this.#eager.delete(groupId)
-        continue
-      }
-      this.#eager.set(groupId, age + 1)
-      if (EAGER_TICKS.includes(age)) replica.step({ type: 'campaign' })
-    }
   }
 }
 
