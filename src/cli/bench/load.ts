@@ -31,7 +31,7 @@ export interface LoadResult {
 
 type Clock = Pick<CliContext, 'nowMs' | 'sleep'>
 
-/** A slot whose record failed is used again after this, so that a node that is down isn't asked without pause. */
+/** Slots whose records failed are used again after this, so that a node that is down isn't asked without pause. */
 const pauseAfterErrorMs = 100
 const tickMs = 1
 
@@ -161,8 +161,10 @@ export class Load {
 
   #rest(): void {
     this.#resting++
+    // One timer for all that fail meanwhile.
+    if (this.#resting > 1) return
     void this.#clock.sleep(pauseAfterErrorMs, this.#stopped.signal).then(() => {
-      this.#resting--
+      this.#resting = 0
       this.#send()
     })
   }

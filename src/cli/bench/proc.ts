@@ -40,14 +40,25 @@ function numberAfter(text: string, pattern: RegExp): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
+type Files = Pick<CliContext, 'readText'>
+
 /** Undefined where there is no /proc or no such process. */
-export async function readProcessUsage(
-  context: Pick<CliContext, 'readText'>,
-  pid: number,
-): Promise<ProcessUsage | undefined> {
-  const read = (name: string): Promise<string> => context.readText(`/proc/${pid}/${name}`).catch(() => '')
-  const [stat, io, status] = await Promise.all([read('stat'), read('io'), read('status')])
+export async function readProcessUsage(files: Files, pid: number): Promise<ProcessUsage | undefined> {
+  const [stat, io, rssBytes] = await Promise.all([
+    read(files, pid, 'stat'),
+    read(files, pid, 'io'),
+    readRssBytes(files, pid),
+  ])
   const cpuSeconds = parseCpuSeconds(stat)
-  if (cpuSeconds === undefined) return undefined
-  return { cpuSeconds, writtenBytes: parseWrittenBytes(io), rssBytes: parseRssBytes(status) }
+  return cpuSeconds === undefined ? undefined : { cpuSeconds, writtenBytes: parseWrittenBytes(io), rssBytes }
+}
+
+/** Memory that the process has at this moment. */
+export async function readRssBytes(files: Files, pid: number): Promise<number | undefined> {
+  return parseRssBytes(await read(files, pid, 'status'))
+}
+
+/** Empty where it can't be read: nothing is told, and that is what the report says. */
+function read(files: Files, pid: number, name: string): Promise<string> {
+  return files.readText(`/proc/${pid}/${name}`).catch(() => '')
 }

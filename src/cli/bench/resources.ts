@@ -1,6 +1,6 @@
 import type { CliContext } from '../context.ts'
 import { costOf, type Cost, type Work } from './cost.ts'
-import { readProcessUsage, type ProcessUsage } from './proc.ts'
+import { readProcessUsage, readRssBytes, type ProcessUsage } from './proc.ts'
 
 export interface WatchedNode {
   readonly nodeId: string
@@ -26,7 +26,7 @@ interface Watched {
   peakRssBytes: number | undefined
 }
 
-const sampleMs = 250
+const sampleMs = 1000
 
 /** Looks at the processes when a window opens and closes, and at their memory in between. */
 export class ResourceWatch {
@@ -63,8 +63,10 @@ export class ResourceWatch {
   async #sample(): Promise<void> {
     while (!this.#ended.signal.aborted) {
       await this.#context.sleep(sampleMs, this.#ended.signal)
-      this.#lookAtClient()
-      await Promise.all(this.#nodes.map((node) => this.#look(node)))
+      notePeak(this.#client, process.memoryUsage.rss())
+      await Promise.all(
+        this.#nodes.map(async (node) => notePeak(node, await readRssBytes(this.#context, node.pid))),
+      )
     }
   }
 
