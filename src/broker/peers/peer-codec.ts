@@ -394,51 +394,34 @@ export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Env
 }
 
 function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice {
-  let groupId = 0
-  let term = 0
-  let leader = ''
-  while (reader.pos < end) {
-    const tag = reader.uint32()
-    switch (tag >>> 3) {
-      case 1:
-        groupId = readInt64(reader)
-        break
-      case 2:
-        term = readInt64(reader)
-        break
-      case 3:
-        leader = reader.string()
-        break
-      default:
-        reader.skipType(tag & 7)
-    }
-  }
-  assertEnd(reader, end)
-  return { groupId: asGroupId(groupId), term: asTerm(term), leader: asNodeId(leader) }
+  const { groupId, term, text } = decodeNotice(reader, end)
+  return { groupId, term, leader: asNodeId(text) }
 }
 
 function decodeQuietNotice(reader: protobuf.Reader, end: number): QuietNotice {
+  const { groupId, term, number } = decodeNotice(reader, end)
+  return { groupId, term, index: asLogIndex(number) }
+}
+
+/** Both notices have a group, a term, and as field 3 a text or a number. */
+function decodeNotice(
+  reader: protobuf.Reader,
+  end: number,
+): { readonly groupId: GroupId; readonly term: Term; readonly text: string; readonly number: number } {
   let groupId = 0
   let term = 0
-  let index = 0
+  let text = ''
+  let number = 0
   while (reader.pos < end) {
     const tag = reader.uint32()
-    switch (tag >>> 3) {
-      case 1:
-        groupId = readInt64(reader)
-        break
-      case 2:
-        term = readInt64(reader)
-        break
-      case 3:
-        index = readInt64(reader)
-        break
-      default:
-        reader.skipType(tag & 7)
-    }
+    if (tag === 8) groupId = readInt64(reader)
+    else if (tag === 16) term = readInt64(reader)
+    else if (tag === 24) number = readInt64(reader)
+    else if (tag === 26) text = reader.string()
+    else reader.skipType(tag & 7)
   }
   assertEnd(reader, end)
-  return { groupId: asGroupId(groupId), term: asTerm(term), index: asLogIndex(index) }
+  return { groupId: asGroupId(groupId), term: asTerm(term), text, number }
 }
 
 /** Who dials, and which of its two streams this is. */
