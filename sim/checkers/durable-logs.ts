@@ -1,7 +1,7 @@
 import type { Digest } from '../../src/raft/index.ts'
 import { decodeRecordsAppended } from '../../src/broker/partition/event.ts'
 import { keyKind } from '../../src/log/keys.ts'
-import { decodeHardState, decodeStoredEntry } from '../../src/log/records.ts'
+import { decodeGroup, decodeHardState, decodeStoredEntry } from '../../src/log/records.ts'
 import { bytesOf, type StoredOperation } from '../env/disk/store.ts'
 import type { Report } from './violation.ts'
 
@@ -50,8 +50,10 @@ export class DurableLogs {
       else this.#entry(nodeId, numberAt(key, 1), index, value, log)
     } else if (kind === keyKind.hardState && value !== undefined) {
       this.#hardState(nodeId, numberAt(key, 1), decodeHardState(value, bytesOf(key)))
-    } else if (kind === keyKind.group && value === undefined) {
-      this.#logs.delete(`${nodeId}/${numberAt(key, 1)}`)
+    } else if (kind === keyKind.group) {
+      const groupId = numberAt(key, 1)
+      if (value === undefined) this.#logs.delete(`${nodeId}/${groupId}`)
+      else this.#lowEnd(nodeId, groupId, decodeGroup(value, bytesOf(key)))
     }
   }
 
@@ -74,6 +76,14 @@ export class DurableLogs {
     log.entries[index] = { term: head.term, digest: head.digest, from, to }
   }
 
+  /** A snapshot is what others committed; entries up to it count no more, though they may lie around for a while. */
+  #lowEnd(nodeId: string, groupId: number, { index, digest }: { readonly index: number; readonly digest: Digest }): void {
+    const { entries } = this.#logOf(nodeId, groupId)
+    for (let at = index; at > 0 && entries[at] !== undefined; at--) entries[at] = undefined
+    while (entries.length > 0 && entries.at(-1) === undefined) entries.pop()
+    this.#committedIs(nodeId, groupId, index, digest)
+  }
+
   #hardState(
     nodeId: string,
     groupId: number,
@@ -93,7 +103,10 @@ export class DurableLogs {
 
   #committedAt(nodeId: string, groupId: number, index: number, log: DurableLog): void {
     const digest = log.entries[index]?.digest
-    if (digest === undefined) return
+    if (digest !== undefined) this.#committedIs(nodeId, groupId, index, digest)
+  }
+
+  #committedIs(nodeId: string, groupId: number, index: number, digest: Digest): void {
     const name = `${groupId}:${index}`
     const known = this.#committed.get(name)
     if (known === undefined) this.#committed.set(name, digest)

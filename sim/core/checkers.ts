@@ -1,4 +1,14 @@
-import type { Digest, Entry, Leadership, LogMark, Message, NodeId, RaftCore } from '../../src/raft/index.ts'
+import {
+  lifeOf,
+  type Digest,
+  type Entry,
+  type Leadership,
+  type LogIndex,
+  type LogMark,
+  type Message,
+  type NodeId,
+  type RaftCore,
+} from '../../src/raft/index.ts'
 import type { SimulatedDisk } from './disk.ts'
 
 export interface Violation {
@@ -16,6 +26,7 @@ export type Law =
   | 'state-machine-safety'
   | 'committed-is-durable'
   | 'commit-own-term'
+  | 'one-change-at-a-time'
   | 'durable-before-answer'
   | 'fold-in-order'
   | 'linearizable-read'
@@ -26,6 +37,8 @@ export type Law =
 /** What the checkers may look at of each node. */
 export interface Observed {
   readonly id: NodeId
+  /** Of its disk. */
+  readonly life: number
   readonly disk: SimulatedDisk
 }
 
@@ -37,7 +50,7 @@ export class Checkers {
   readonly violations: Violation[] = []
   readonly #nodes: () => readonly Observed[]
   readonly #now: () => number
-  readonly #leaders = new Map<number, NodeId>()
+  readonly #leaders = new Map<number, string>()
   /** Digest of each entry that ever was proposed, by index and term. */
   readonly #known = new Map<string, Digest>()
   /** The one history: what was committed at each index. */
@@ -45,7 +58,11 @@ export class Checkers {
   /** Commit index of a node when it became leader. */
   readonly #commitAtElection = new Map<NodeId, number>()
   readonly #lastAsLeader = new Map<NodeId, LogMark>()
+  readonly #commitAsLeader = new Map<NodeId, number>()
+  /** The newest configuration entry of each leader. */
+  readonly #configurationAsLeader = new Map<NodeId, number>()
   readonly #acknowledged: LogMark[] = []
+  readonly #buried: Observed[] = []
 
   constructor(nodes: () => readonly Observed[], now: () => number) {
     this.#nodes = nodes
@@ -60,6 +77,11 @@ export class Checkers {
     return this.#acknowledged.length
   }
 
+  /** This disk is gone. What it promised under its life it had promised, so it still counts as a holder of that. */
+  buried(observed: Observed): void {
+    this.#buried.push(observed)
+  }
+
   report(law: Law, detail: string): void {
     this.violations.push({ law, timeMs: this.#now(), detail })
   }
@@ -68,17 +90,20 @@ export class Checkers {
   leadership(id: NodeId, { role, term }: Leadership, core: RaftCore, disk: SimulatedDisk): void {
     this.#lastAsLeader.delete(id)
     this.#commitAtElection.delete(id)
+    this.#configurationAsLeader.delete(id)
+    this.#commitAsLeader.set(id, core.status().commit)
     if (role !== 'leader') return
+    const name = `${id}@${this.#nodes().find((node) => node.id === id)?.life}`
     const other = this.#leaders.get(term)
-    if (other !== undefined && other !== id) {
-      this.report('election-safety', `term ${term}: both ${other} and ${id} lead`)
+    if (other !== undefined && other !== name) {
+      this.report('election-safety', `term ${term}: both ${other} and ${name} lead`)
     }
-    this.#leaders.set(term, id)
+    this.#leaders.set(term, name)
     const { commit } = core.status()
     this.#commitAtElection.set(id, commit)
     const newest = this.#committed.at(-1)
     if (newest === undefined) return
-    const digest = this.#digestAt(core, disk, newest)
+    const digest = this.#digestAt(core, disk, newest.index)
     if (digest !== newest.digest) {
       this.report(
         'leader-completeness',
@@ -87,7 +112,7 @@ export class Checkers {
     }
   }
 
-  #digestAt(core: RaftCore, disk: SimulatedDisk, { index }: LogMark): Digest | undefined {
+  #digestAt(core: RaftCore, disk: SimulatedDisk, index: LogIndex): Digest | undefined {
     const { last, lowEnd } = core.status()
     if (last.index === index) return last.digest
     if (lowEnd.index === index) return lowEnd.digest
@@ -105,6 +130,22 @@ export class Checkers {
       last.index > before.index ? core.entriesInMemory(before.index, before.index, 1)?.[0]?.digest : 'gone'
     if (same !== undefined && same !== before.digest) {
       this.report('leader-append-only', `${id}: ${before.index} was overwritten`)
+    }
+  }
+
+  /** A leader begins a change only when the one before it is committed, and an entry of its own term. */
+  leaderConfiguration(id: NodeId, core: RaftCore): void {
+    const { role, term, configurationIndex, commit } = core.status()
+    if (role !== 'leader') return
+    const before = this.#configurationAsLeader.get(id)
+    this.#configurationAsLeader.set(id, configurationIndex)
+    if (before === undefined || before === configurationIndex) return
+    const committedTerm = this.#committed[commit - 1]?.term
+    if (before > commit || (committedTerm !== undefined && committedTerm < term)) {
+      this.report(
+        'one-change-at-a-time',
+        `${id}: change ${configurationIndex} in term ${term} after ${before}; ${commit} of term ${committedTerm} is committed`,
+      )
     }
   }
 
@@ -158,7 +199,6 @@ export class Checkers {
       this.report('fold-in-order', `${id}: ${entries[0]!.index} to ${newest.index} after ${foldedTo}`)
     }
     for (const entry of entries) this.mark(id, entry)
-    this.#durableOnQuorum(id, newest)
     const { role, commit, ownTermCommitted } = core.status()
     const atElection = this.#commitAtElection.get(id)
     if (role === 'leader' && !ownTermCommitted && atElection !== undefined && commit > atElection) {
@@ -182,13 +222,25 @@ export class Checkers {
     }
   }
 
-  #durableOnQuorum(id: NodeId, { index, term, digest }: LogMark): void {
-    const nodes = this.#nodes()
-    const holders = nodes.filter(({ disk }) => {
+  /** A leader's commit index has moved: by the configuration of right then, because whoever hears of it later may know another. */
+  leaderCommit(id: NodeId, core: RaftCore, disk: SimulatedDisk): void {
+    const { role, commit: index, term, configuration } = core.status()
+    if (role !== 'leader' || (this.#commitAsLeader.get(id) ?? 0) >= index) return
+    this.#commitAsLeader.set(id, index)
+    const digest = this.#digestAt(core, disk, index)
+    const holders = [...this.#nodes(), ...this.#buried].filter(({ id: holder, life, disk }) => {
+      if (life !== lifeOf(configuration, holder)) return false
       return disk.lowEnd.index >= index || disk.entryAt(index)?.digest === digest
     })
-    if (holders.length * 2 > nodes.length) return
-    this.report('committed-is-durable', `${id}: ${index} of term ${term} is on ${holders.length} disks`)
+    const names = holders.map((holder) => holder.id)
+    for (const half of [configuration.voters, configuration.votersOutgoing]) {
+      const holding = half.filter((voter) => names.includes(voter))
+      if (half.length === 0 || holding.length * 2 > half.length) continue
+      this.report(
+        'committed-is-durable',
+        `${id}: ${index} of term ${term} is on ${names.join(' ')} of ${half.join(' ')}`,
+      )
+    }
   }
 
   acknowledged(mark: LogMark): void {
@@ -203,13 +255,14 @@ export class Checkers {
     )
   }
 
-  /** At the end, when all is healed: everything acknowledged is in the one history and on every disk. */
-  finish(): void {
+  /** At the end, when all is healed: everything acknowledged is in the one history and on every member's disk. */
+  finish(isMember: (id: NodeId) => boolean = () => true): void {
     for (const { index, digest } of this.#acknowledged) {
       if (this.#committed[index - 1]?.digest !== digest) {
         this.report('acknowledged-lost', `entry ${index} isn't in the history`)
       }
       for (const { id, disk } of this.#nodes()) {
+        if (!isMember(id)) continue
         if (disk.lowEnd.index >= index || disk.digestAt(index) === digest) continue
         this.report('acknowledged-lost', `entry ${index} isn't on the disk of ${id}`)
       }

@@ -2,6 +2,7 @@ import {
   asDigest,
   asLogIndex,
   asTerm,
+  decodeConfiguration,
   emptyBootstrap,
   type Bootstrap,
   type Configuration,
@@ -53,6 +54,16 @@ export class SimulatedDisk {
 
   get lastIndex(): LogIndex {
     return asLogIndex(this.lowEnd.index + this.entries.length)
+  }
+
+  /** In force at the end of what is on disk: by the newest configuration entry, or the low end. */
+  get configuration(): Configuration {
+    const newest = this.entries.findLast(({ kind }) => kind === 'configuration')
+    return newest === undefined ? this.lowEnd.configuration : decodeConfiguration(newest.header)
+  }
+
+  get configurationIndex(): LogIndex {
+    return this.entries.findLast(({ kind }) => kind === 'configuration')?.index ?? this.lowEnd.index
   }
 
   entryAt(index: number): Entry | undefined {
@@ -130,7 +141,7 @@ export class SimulatedDisk {
   }
 
   /** What a core starts from. `extraTail`: how many applied entries are loaded as well. */
-  bootstrap(configuration: Configuration, extraTail: number): Bootstrap {
+  bootstrap(extraTail: number): Bootstrap {
     const { state: _state, ...lowEnd } = this.lowEnd
     const last = this.entries.at(-1) ?? lowEnd
     const termRuns: TermRun[] = []
@@ -145,7 +156,7 @@ export class SimulatedDisk {
       termRuns,
       applied: this.applied,
       tail: this.entries.slice(tailFrom - lowEnd.index),
-      configuration,
+      configuration: this.configuration,
     }
   }
 }

@@ -33,6 +33,8 @@ export type Stroke =
   | 'compact'
   | 'transfer'
   | 'campaign'
+  | 'change'
+  | 'wipe'
   | 'nothing'
 
 const STROKES: readonly Stroke[] = [
@@ -50,6 +52,8 @@ const STROKES: readonly Stroke[] = [
   'compact',
   'transfer',
   'campaign',
+  'change',
+  'wipe',
   'nothing',
 ]
 
@@ -79,6 +83,14 @@ export interface FaultCounts {
   readServed: number
   readDropped: number
   proposalRefused: number
+  leaseRead: number
+  snapshotChunk: number
+  configurationChanged: number
+  configurationRefused: number
+  jointPhase: number
+  removedLeader: number
+  diskWiped: number
+  lifeRenewed: number
 }
 
 export const noFaults = (): FaultCounts => ({
@@ -106,6 +118,14 @@ export const noFaults = (): FaultCounts => ({
   readServed: 0,
   readDropped: 0,
   proposalRefused: 0,
+  leaseRead: 0,
+  snapshotChunk: 0,
+  configurationChanged: 0,
+  configurationRefused: 0,
+  jointPhase: 0,
+  removedLeader: 0,
+  diskWiped: 0,
+  lifeRenewed: 0,
 })
 
 /** Swarm testing: each run leaves some faults out, so that the others aren't always drowned by them. */
@@ -114,6 +134,7 @@ export function drawFaultPlan(random: RandomStream): FaultPlan {
   const weights = Object.fromEntries(STROKES.map((stroke) => [stroke, maybe(6)])) as Record<Stroke, number>
   weights.heal = random.between(1, 4)
   weights.nothing = 1
+  weights.change = maybe(15)
   return {
     network: {
       fastestMs: 1,

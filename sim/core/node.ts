@@ -2,10 +2,13 @@ import {
   asLogIndex,
   AssertionError,
   type Bootstrap,
+  type ChangeResult,
+  type ConfigurationChange,
   type Configuration,
   type Digest,
   type Draft,
   type Entry,
+  joiningBootstrap,
   type Input,
   type NodeId,
   type Output,
@@ -35,23 +38,26 @@ export interface World {
   readonly network: SimulatedNetwork
   readonly checkers: Checkers
   readonly counts: FaultCounts
+  /** What the group starts with; everybody else joins. */
   readonly configuration: Configuration
   readonly createCore: CreateCore
   readonly diskRandom: RandomStream
   readonly nodeRandom: RandomStream
+  /** How fast clocks run: a node's tick takes one of these, for a life of its process. */
+  readonly tickMs: readonly number[]
+  /** Whether drivers step the ticks that they slept through before they trust a lease. */
+  readonly countsSleep: boolean
   plan: FaultPlan
   /** Takes part in the digest of the run. */
   trace(value: number): void
 }
 
-const TICK_MS = 10
-
 /** The smallest driver that keeps the core's contract: sends, writes, folds, and comes back after a crash. */
 export class SimulatedNode {
   readonly id: NodeId
-  readonly disk: SimulatedDisk
   readonly #world: World
-  readonly #config: RaftConfig
+  #disk: SimulatedDisk
+  #config: RaftConfig
   #core: RaftCore | undefined
   /** Events of an earlier life are void. */
   #life = 0
@@ -64,13 +70,23 @@ export class SimulatedNode {
   #proposed = new Map<number, number>()
   #reads = new Map<number, number>()
   #nextRead = 1
+  #sleptTicks = 0
 
   constructor(world: World, config: RaftConfig) {
     this.id = config.id
     this.#world = world
     this.#config = config
-    this.disk = new SimulatedDisk(world.configuration)
+    const takesPart = world.configuration.voters.includes(config.id)
+    this.#disk = new SimulatedDisk(takesPart ? world.configuration : joiningBootstrap().configuration)
     this.#state = this.disk.lowEnd.digest
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk
+  }
+
+  get life(): number {
+    return this.#config.life
   }
 
   get core(): RaftCore | undefined {
@@ -90,24 +106,26 @@ export class SimulatedNode {
   }
 
   start(): void {
-    const { createCore, configuration, nodeRandom, schedule } = this.#world
+    const { createCore, nodeRandom, schedule, tickMs } = this.#world
     this.#life += 1
     this.#role = 'follower'
-    const bootstrap = this.disk.bootstrap(configuration, nodeRandom.below(8))
+    const bootstrap = this.disk.bootstrap(nodeRandom.below(8))
     this.#foldedTo = this.disk.applied
     this.#handedOut = this.disk.applied
     this.#state = this.disk.digestAt(this.disk.applied)!
     this.#stalledUntilMs = 0
     this.#pausedUntilMs = 0
+    this.#sleptTicks = 0
     this.#guard(() => {
       this.#core = createCore(this.#config, bootstrap, (bound) => nodeRandom.below(bound))
     })
     const life = this.#life
     // Clocks differ a little from node to node and from life to life.
-    const everyMs = TICK_MS + nodeRandom.below(3) - 1
+    const everyMs = nodeRandom.pick(tickMs)
     const tick = (): void => {
       if (this.#life !== life) return
-      if (!this.#isPaused()) this.step({ type: 'tick' })
+      if (this.#isPaused()) this.#sleptTicks += 1
+      else this.step({ type: 'tick' })
       schedule.after(everyMs, tick)
     }
     schedule.after(nodeRandom.below(everyMs) + 1, tick)
@@ -124,6 +142,15 @@ export class SimulatedNode {
     this.#life += 1
     this.#proposed.clear()
     this.#reads.clear()
+  }
+
+  /** The disk is gone with all that it promised; the node comes back as a stranger. */
+  wipe(life: number): void {
+    this.crash()
+    this.#world.counts.diskWiped += 1
+    this.#world.checkers.buried({ id: this.id, life: this.life, disk: this.disk })
+    this.#disk = new SimulatedDisk(joiningBootstrap().configuration)
+    this.#config = { ...this.#config, life }
   }
 
   pause(forMs: number): void {
@@ -187,19 +214,44 @@ export class SimulatedNode {
     return last
   }
 
-  read(): void {
+  read(mode: 'quorum' | 'lease'): void {
     if (this.#isPaused()) return
+    const { checkers, counts, countsSleep } = this.#world
     const context = this.#nextRead
     this.#nextRead += 1
-    this.#reads.set(context, this.#world.checkers.committedIndex)
-    this.step({ type: 'read', context })
+    this.#reads.set(context, checkers.committedIndex)
+    if (mode === 'lease') {
+      counts.leaseRead += 1
+      for (; countsSleep && this.#sleptTicks > 0; this.#sleptTicks -= 1) this.step({ type: 'tick' })
+    }
+    this.step({ type: 'read', context, mode })
+  }
+
+  change(change: ConfigurationChange): ChangeResult | undefined {
+    const core = this.#core
+    const { counts } = this.#world
+    if (core === undefined || this.#isPaused()) return undefined
+    let result: ChangeResult | undefined
+    this.#guard(() => {
+      result = core.changeConfiguration(change)
+      if (result.ok) counts.configurationChanged += 1
+      else counts.configurationRefused += 1
+      if (result.ok && result.configuration.votersOutgoing.length > 0) counts.jointPhase += 1
+      if (result.ok && !result.configuration.voters.includes(this.id)) counts.removedLeader += 1
+      this.#drain()
+    })
+    return result
   }
 
   #drain(): void {
     const core = this.#core
     if (core === undefined) return
     for (let output = core.take(); output !== undefined; output = core.take()) this.#act(core, output)
-    if (this.#role === 'leader') this.#world.checkers.leaderLog(this.id, core)
+    if (this.#role === 'leader') {
+      this.#world.checkers.leaderLog(this.id, core)
+      this.#world.checkers.leaderConfiguration(this.id, core)
+      this.#world.checkers.leaderCommit(this.id, core, this.disk)
+    }
     this.#world.trace(core.digest())
   }
 
@@ -213,7 +265,10 @@ export class SimulatedNode {
     }
     for (const message of output.messages) {
       checkers.sent(message, this.disk)
-      if (message.type === 'snapshot') counts.snapshotSent += 1
+      if (message.type === 'snapshot') {
+        if ((message.offset ?? 0) === 0) counts.snapshotSent += 1
+        else counts.snapshotChunk += 1
+      }
       network.send(message)
     }
     if (output.restore !== undefined) this.#restore(output.restore)
@@ -306,9 +361,10 @@ export class SimulatedNode {
     const index = Math.min(applied, this.disk.lastIndex) - this.#world.nodeRandom.below(6)
     const entry = this.disk.entryAt(index)
     if (entry === undefined || index <= this.disk.lowEnd.index) return
+    const configuration = core.configurationAt(entry.index)
+    if (configuration === undefined) return
     this.#world.counts.compaction += 1
     const mark = { index: entry.index, term: entry.term, digest: entry.digest }
-    const { configuration } = this.#world
     this.disk.enqueue({ applied, lowEnd: { ...mark, configuration, state: encodeState(entry.digest) } })
     this.#startDisk()
   }

@@ -2,7 +2,12 @@ import {
   asNodeId,
   defaultRaftConfig,
   Raft,
+  lifeOf,
+  membersOf,
+  type Configuration,
+  type ConfigurationChange,
   type Draft,
+  type MemberChange,
   type Message,
   type NodeId,
   type RaftConfig,
@@ -31,6 +36,12 @@ export interface CoreSimulationOptions {
   readonly healMs?: number
   /** Default: drawn from the seed. */
   readonly plan?: FaultPlan
+  /** How fast clocks run. Default 9 to 11 ms a tick, which is within what leases allow for. */
+  readonly tickMs?: readonly number[]
+  /** Default true: drivers keep the rule for lease reads after a sleep. */
+  readonly countsSleep?: boolean
+  /** Default: drawn from the seed. */
+  readonly leases?: boolean
   /** What runs as a core; tests put broken ones here. */
   readonly createCore?: CreateCore
 }
@@ -50,6 +61,12 @@ export function runCoreSimulation(seed: number, options: CoreSimulationOptions =
   return new CoreSimulation(seed, options).run()
 }
 
+/** 11 ms a tick are 22 percent more than 9. */
+const TICK_MS = [9, 10, 11]
+const CLOCK_DRIFT_PERCENT = 25
+/** Nodes that aren't there from the beginning. */
+const JOINERS = 2
+
 /** Small limits, so that each is met within a few entries. */
 function drawConfig(random: RandomStream, id: NodeId): RaftConfig {
   return {
@@ -60,6 +77,9 @@ function drawConfig(random: RandomStream, id: NodeId): RaftConfig {
     maxUncommittedBytes: random.pick([500, 20_000]),
     windowBytes: random.pick([1, 2000, 100_000]),
     stalledDiskTicks: random.between(15, 40),
+    maxSnapshotChunkBytes: random.pick([1, 3, 100]),
+    maxSnapshotBytesPerTick: random.pick([1, 10, 1000]),
+    leaseClockDriftPercent: random.chance(500) ? CLOCK_DRIFT_PERCENT : undefined,
   }
 }
 
@@ -75,6 +95,7 @@ class CoreSimulation {
   readonly #chaosMs: number
   readonly #healMs: number
   #healed = false
+  #nextLife = 1
   #digest = 0
   #events = 0
 
@@ -106,13 +127,20 @@ class CoreSimulation {
       counts: this.#counts,
       configuration: { voters, votersOutgoing: [], learners: [] },
       createCore: options.createCore ?? ((config, bootstrap, random) => new Raft(config, bootstrap, random)),
+      tickMs: options.tickMs ?? TICK_MS,
+      countsSleep: options.countsSleep ?? true,
       diskRandom: new RandomStream(seed, 'disk'),
       nodeRandom: new RandomStream(seed, 'node'),
       plan,
       trace: (value) => this.#trace(value),
     }
-    const config = drawConfig(setup, voters[0]!)
-    this.#nodes = voters.map((id) => new SimulatedNode(this.#world, { ...config, id }))
+    const drawn = drawConfig(setup, voters[0]!)
+    const lease = options.leases === undefined ? drawn.leaseClockDriftPercent : CLOCK_DRIFT_PERCENT
+    const config = { ...drawn, leaseClockDriftPercent: options.leases === false ? undefined : lease }
+    const joiners = Array.from({ length: JOINERS }, (_, at) => asNodeId(`n${size + at + 1}`))
+    this.#nodes = [...voters, ...joiners].map((id) => {
+      return new SimulatedNode(this.#world, { ...config, id, leaderPriority: setup.pick([3, 3, 3, 2]) })
+    })
   }
 
   #trace(value: number): void {
@@ -131,7 +159,10 @@ class CoreSimulation {
     this.#runUntil(this.#chaosMs, () => false)
     this.#heal()
     this.#awaitAgreement()
-    if (this.#checkers.violations.length === 0) this.#checkers.finish()
+    if (this.#checkers.violations.length === 0) {
+      const members = this.#members()
+      this.#checkers.finish((id) => members.some((node) => node.id === id))
+    }
     return {
       violations: this.#checkers.violations,
       digest: this.#digest >>> 0,
@@ -171,7 +202,7 @@ class CoreSimulation {
         if (isThere) return
       }
       for (const node of this.#nodes) {
-        if (!node.leads()) continue
+        if (!node.leads() || !this.#isSettled(node)) continue
         const result = node.propose([this.#draft()])
         if (result?.ok === true) target = result.index
       }
@@ -179,14 +210,87 @@ class CoreSimulation {
     }
     this.#schedule.after(500, propose)
     const agree = (): boolean =>
-      this.#nodes.every(({ foldedTo, disk }) => foldedTo >= target && disk.lastIndex >= target)
+      this.#members().every(({ foldedTo, disk }) => foldedTo >= target && disk.lastIndex >= target)
     this.#runUntil(deadlineMs, agree)
     if (this.#checkers.violations.length > 0 || agree()) return
-    const states = this.#nodes.map(({ id, core, foldedTo }) => {
+    const states = this.#nodes.map(({ id, life, core, foldedTo }) => {
       const status = core?.status()
-      return `${id} ${status?.role} term ${status?.term} last ${status?.last.index} folded ${foldedTo}`
+      return `${id}@${life} ${status?.role} of ${show(status?.configuration)} term ${status?.term} last ${status?.last.index} folded ${foldedTo}`
     })
     this.#checkers.report('progress', `no agreement on ${target} in ${this.#healMs} ms: ${states.join('; ')}`)
+  }
+
+  /** Whoever takes part in the end, by the configuration of the leader of the highest term. */
+  #members(): readonly SimulatedNode[] {
+    const leaders = this.#nodes.filter((node) => node.leads())
+    const newest = leaders.sort((left, right) => right.core!.status().term - left.core!.status().term)[0]
+    if (newest === undefined) return this.#nodes
+    const members = membersOf(newest.core!.status().configuration)
+    return this.#nodes.filter(({ id }) => members.includes(id))
+  }
+
+  /** At the end nothing is left half done: no joint phase, and no member whose disk is gone. Begins what is missing. */
+  #isSettled(leader: SimulatedNode): boolean {
+    const { configuration, configurationCommitted } = leader.core!.status()
+    const repair = configuration.votersOutgoing.length > 0 ? { changes: [] } : this.#repair(configuration)
+    if (repair !== undefined) leader.change(repair)
+    return repair === undefined && configurationCommitted
+  }
+
+  /** A member whose disk is gone starts anew, as a learner under its new life. */
+  #repair(configuration: Configuration): ConfigurationChange | undefined {
+    const gone = this.#nodes.find(({ id, life }) => {
+      return membersOf(configuration).includes(id) && life !== lifeOf(configuration, id)
+    })
+    return gone && { changes: [{ type: 'addLearner', id: gone.id, life: gone.life }] }
+  }
+
+  /** Some members come, go, rise or fall. */
+  #drawChange(configuration: Configuration): ConfigurationChange {
+    const random = this.#faultRandom
+    if (configuration.votersOutgoing.length > 0) return { changes: [] }
+    const changes = Array.from({ length: random.pick([1, 1, 1, 2, 3]) }, (): MemberChange => {
+      const { id, life } = random.pick(this.#nodes)
+      const type = random.pick(['addVoter', 'addVoter', 'addLearner', 'remove'] as const)
+      return type === 'remove' ? { type, id } : { type, id, life }
+    })
+    return { changes, transition: random.pick(['auto', 'auto', 'joint', 'jointExplicit']) }
+  }
+
+  #changeConfiguration(leader: SimulatedNode): void {
+    const { configuration } = leader.core!.status()
+    const repair = configuration.votersOutgoing.length > 0 ? undefined : this.#repair(configuration)
+    const result = leader.change(repair ?? this.#drawChange(configuration))
+    if (repair !== undefined && result?.ok === true) this.#counts.lifeRenewed += 1
+  }
+
+  /**
+   * A disk may go where the others can do without it, and only while no change is half done anywhere: a group that loses
+   * the disks of half of its voters can do nothing any more, which is right, but no test of anything.
+   */
+  #mayWipe(node: SimulatedNode): boolean {
+    const leader = this.#nodes.find((each) => each.leads())
+    if (leader?.core === undefined || !node.isUp) return false
+    const { configuration } = leader.core.status()
+    const isQuiet = this.#nodes.every(({ disk, core }) => {
+      const newest = Math.max(disk.configurationIndex, core?.status().configurationIndex ?? 0)
+      return newest <= this.#checkers.committedIndex
+    })
+    return (
+      isQuiet &&
+      configuration.votersOutgoing.length === 0 &&
+      configuration.voters.length >= 3 &&
+      this.#repair(configuration) === undefined
+    )
+  }
+
+  #wipe(node: SimulatedNode): void {
+    if (!this.#mayWipe(node)) return
+    node.wipe(this.#nextLife)
+    this.#nextLife += 1
+    this.#schedule.after(this.#faultRandom.between(1, 300), () => {
+      if (!node.isUp) node.start()
+    })
   }
 
   #draft(): Draft {
@@ -204,7 +308,7 @@ class CoreSimulation {
       if (!node.leads()) continue
       const drafts = Array.from({ length: random.below(5) }, () => this.#draft())
       if (drafts.length > 0) node.propose(drafts)
-      if (random.chance(300)) node.read()
+      if (random.chance(300)) node.read(random.chance(500) ? 'lease' : 'quorum')
     }
     this.#schedule.after(random.between(1, 25), () => this.#work())
   }
@@ -280,6 +384,12 @@ class CoreSimulation {
       case 'campaign':
         node.step({ type: 'campaign' })
         return
+      case 'change':
+        if (leader !== undefined) this.#changeConfiguration(leader)
+        return
+      case 'wipe':
+        this.#wipe(node)
+        return
       case 'nothing':
     }
   }
@@ -302,4 +412,10 @@ class CoreSimulation {
       node.start()
     })
   }
+}
+
+function show(configuration: Configuration | undefined): string {
+  if (configuration === undefined) return 'nothing'
+  const { voters, votersOutgoing, learners } = configuration
+  return `${voters.join(',')}&${votersOutgoing.join(',')}+${learners.join(',')}`
 }

@@ -1,3 +1,4 @@
+import type { TopicMessage } from '../../src/client/index.ts'
 import type { SimClient } from '../cluster/client.ts'
 import { TOPIC, type Scene } from './scene.ts'
 import type { Work } from './work.ts'
@@ -11,7 +12,7 @@ export class OperatorActor {
   readonly #client: SimClient
   #describing = false
   #topics = 0
-  readonly #created: string[] = []
+  readonly #created: TopicMessage[] = []
 
   constructor(scene: Scene) {
     this.#scene = scene
@@ -57,13 +58,13 @@ export class OperatorActor {
   async createTopic({ amount }: Work): Promise<void> {
     const name = `temporary-${++this.#topics}`
     try {
-      await this.#client.client.topics.create(name, {
+      const topic = await this.#client.client.topics.create(name, {
         partitions: 1 + (amount % 3),
         replicationFactor: this.#scene.world.nodes.length >= 3 && amount % 2 === 0 ? 3 : 1,
         timeoutMs: CALL_MS,
       })
       this.#scene.world.struck('topic-create')
-      this.#created.push(name)
+      this.#created.push(topic)
       this.#use(name)
     } catch (error) {
       this.#scene.failure(error)
@@ -71,8 +72,10 @@ export class OperatorActor {
   }
 
   async deleteTopic(): Promise<void> {
-    const name = this.#created.shift()
-    if (name === undefined) return
+    const topic = this.#created.shift()
+    if (topic === undefined) return
+    const { name } = topic
+    this.#scene.world.replicas.deleting(topic.partitions.map(({ groupId }) => groupId))
     this.#use(name)
     try {
       await this.#client.client.topics.delete(name, { timeoutMs: CALL_MS })

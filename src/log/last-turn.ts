@@ -110,7 +110,41 @@ export async function checkLastTurn(
       'the last turn before the stop was not whole and not acknowledged: the log is cut before this entry',
     )
   }
+  if (!last.certain) await makeDurable(store, segments, last, damage)
   return damage
+}
+
+/**
+ * What is left of the last turn's payloads may lie in the system's cache alone: a process that is killed between the two
+ * syncs of a turn leaves a batch that is durable with segments that are not. A start counts that turn as durable, so it
+ * must be, or the next power cut takes what this start has answered for.
+ */
+async function makeDurable(
+  store: Store,
+  segments: SegmentFiles,
+  last: LastTurn,
+  damage: ReadonlyMap<GroupId, string>,
+): Promise<void> {
+  for (const { groupId, firstIndex } of last.extents) {
+    if (damage.has(groupId)) continue
+    const named = new Set<number>()
+    const { lt } = groupRange(keyKind.entry, groupId)
+    for await (const [, value] of store.iterate({ gte: entryKey(groupId, firstIndex), lt })) {
+      const payload = payloadOf(value)
+      if (payload?.type === 'extent') named.add(payload.extent.segment)
+    }
+    if (named.size > 0) await segments.sync(groupId, [...named])
+  }
+}
+
+/** Undefined where the entry is damaged; the scan tells it. */
+function payloadOf(value: Uint8Array): ReturnType<typeof decodeStoredEntry>['payload'] | undefined {
+  try {
+    return decodeStoredEntry(value).payload
+  } catch (error) {
+    if (error instanceof MalformedBytesError) return undefined
+    throw error
+  }
 }
 
 interface BrokenExtent {

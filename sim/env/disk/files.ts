@@ -6,10 +6,17 @@ import { FileContent } from './file-content.ts'
 
 type Name = FileContent | 'directory'
 
+interface Rename {
+  readonly from: string
+  readonly to: string
+}
+
 /** The names and files of a drive: what processes see, and of that what would outlive a power cut. */
 export class FileTree {
   readonly #live = new Map<string, Name>([['/', 'directory']])
   readonly #durable = new Map<string, Name>([['/', 'directory']])
+  /** Not synced yet, oldest first. */
+  readonly #renames: Rename[] = []
 
   at(path: string): Name | undefined {
     return this.#live.get(path)
@@ -51,17 +58,19 @@ export class FileTree {
     }
   }
 
+  /** A file or a directory with all in it. Atomic: after a power cut it has happened or not. */
   rename(from: string, to: string): void {
-    const source = withoutSlash(from)
-    for (const [path, name] of [...this.#live]) {
-      if (path !== source && !path.startsWith(`${source}/`)) continue
-      this.#live.delete(path)
-      this.#live.set(withoutSlash(to) + path.slice(source.length), name)
-    }
+    const rename = { from: withoutSlash(from), to: withoutSlash(to) }
+    renameIn(this.#live, rename)
+    this.#renames.push(rename)
   }
 
   syncDirectory(path: string): void {
     const directory = withoutSlash(path)
+    for (const rename of this.#renames.splice(0)) {
+      if (parentOf(rename.from) === directory || parentOf(rename.to) === directory) renameIn(this.#durable, rename)
+      else this.#renames.push(rename)
+    }
     for (const other of new Set([...this.#live.keys(), ...this.#durable.keys()])) {
       if (other === '/' || parentOf(other) !== directory) continue
       this.#settle(other, this.#live.get(other))
@@ -84,6 +93,10 @@ export class FileTree {
   }
 
   powerLost(random: RandomStream, onLost: (what: 'unsynced-file-bytes' | 'unsynced-name') => void): void {
+    for (const rename of this.#renames.splice(0)) {
+      if (random.chance(500)) renameIn(this.#durable, rename)
+      else renameIn(this.#live, { from: rename.to, to: rename.from })
+    }
     const paths = [...new Set([...this.#live.keys(), ...this.#durable.keys()])].sort()
     for (const path of paths) {
       if (path === '/') continue
@@ -141,14 +154,17 @@ export class SimFiles implements Files {
     this.#drive.tree.remove(path)
   }
 
+  async rename(from: string, to: string): Promise<void> {
+    await this.#delay()
+    const { tree } = this.#drive
+    if (tree.at(from) === undefined) throw new Error(`ENOENT: no such file or directory: ${from}`)
+    if (tree.at(parentOf(to)) !== 'directory') throw new Error(`ENOENT: no such directory: ${parentOf(to)}`)
+    tree.rename(from, to)
+  }
+
   async removeDirectory(path: string): Promise<void> {
     await this.#delay()
     this.#drive.tree.removeDirectory(path)
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await this.#delay()
-    this.#drive.tree.rename(from, to)
   }
 
   async syncDirectory(path: string): Promise<void> {
@@ -231,6 +247,12 @@ class SimFile implements File {
   #refuseClosed(): void {
     if (this.#closed) throw new Error(`the file ${this.#path} is closed`)
   }
+}
+
+function renameIn(names: Map<string, Name>, { from, to }: Rename): void {
+  const moved = [...names].filter(([path]) => path === from || path.startsWith(`${from}/`))
+  for (const [path] of moved) names.delete(path)
+  for (const [path, name] of moved) names.set(to + path.slice(from.length), name)
 }
 
 function withoutSlash(path: string): string {
