@@ -98,7 +98,11 @@ export class ClusterLauncher implements AsyncDisposable {
     this.#running.set(nodeId, running)
     void process.exited.then((status) => this.#onExit(nodeId, running, status))
     const { interrupted } = this.#context
-    const ended = await Promise.race([process.ready, process.exited, untilAborted(interrupted)])
+    // Whoever waited here takes its listener along: a benchmark starts many nodes under one signal.
+    const over = new AbortController()
+    const stopped = untilAborted(AbortSignal.any([interrupted, over.signal]))
+    const ended = await Promise.race([process.ready, process.exited, stopped])
+    over.abort()
     if (interrupted.aborted) throw new Interrupted()
     if (ended !== undefined) {
       const words = lastWords(lines)
