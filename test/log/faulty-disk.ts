@@ -10,6 +10,8 @@ export interface Faults {
   beforeSyncDirectory?: (path: string) => void
   /** Operations of a batch that really reach the store. */
   keep?: (operation: StoreOperation) => boolean
+  /** Awaited before each write, sync and batch: a disk that hangs. */
+  stall?: () => Promise<void>
   /** Whether a write really reaches its file. */
   keepWrite?: (path: string) => boolean
 }
@@ -31,6 +33,7 @@ function faultyStore(store: Store, faults: Faults): Store {
     clear: (range) => store.clear(range),
     close: () => store.close(),
     async batch(operations, options) {
+      await faults.stall?.()
       faults.beforeBatch?.(operations, options.sync)
       await store.batch(faults.keep === undefined ? operations : operations.filter(faults.keep), options)
     },
@@ -63,11 +66,13 @@ function faultyFile(file: File, path: string, faults: Faults): File {
     truncate: (length) => file.truncate(length),
     close: () => file.close(),
     async write(chunks, position) {
+      await faults.stall?.()
       faults.beforeWrite?.(path)
       if (faults.keepWrite?.(path) === false) return
       await file.write(chunks, position)
     },
     async sync() {
+      await faults.stall?.()
       faults.beforeSync?.(path)
       await file.sync()
     },
