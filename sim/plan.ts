@@ -64,7 +64,8 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   return { seed, nodes, partitions, durationMs, shape, producers, faults, work }
 }
 
-const isWorldFault = (kind: FaultKind): kind is WorldFault => (worldFaults as readonly string[]).includes(kind)
+const isWorldFault = (kind: FaultKind): kind is WorldFault =>
+  (worldFaults as readonly string[]).includes(kind)
 
 function drawShape(random: RandomStream): Shape {
   const fastestUs = random.pick([50, 100, 300, 1000])
@@ -171,7 +172,10 @@ function drawWork(random: RandomStream, chosen: readonly FaultKind[], durationMs
     cancel: 12,
     'slow-reader': 2,
   }
-  const often = [...usual, ...workFaults.filter((kind) => chosen.includes(kind)).map((kind) => [kind, strikes[kind]] as const)]
+  const often = [
+    ...usual,
+    ...workFaults.filter((kind) => chosen.includes(kind)).map((kind) => [kind, strikes[kind]] as const),
+  ]
   for (const [kind, most] of often) {
     const scaled = Math.max(1, Math.round((most * durationMs) / 30_000))
     for (let left = random.between(1, scaled); left > 0; left--) add(kind, random.below(durationMs))

@@ -96,7 +96,8 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
   }
   life.after(1, () => void create())
   const formed = await world.run(SETUP_MS, () => topic !== undefined)
-  if (!formed && world.violations.length === 0) world.report('progress', 'the cluster did not form and create a topic')
+  if (!formed && world.violations.length === 0)
+    world.report('progress', 'the cluster did not form and create a topic')
   return topic
 }
 
@@ -122,7 +123,10 @@ async function converge(world: World, scene: Scene): Promise<void> {
   const done = await world.run(LIVENESS_MS, () => verification.isDone)
   if (world.violations.length > 0) return
   if (!done) {
-    world.report('progress', `${LIVENESS_MS} ms after all was healed the auditor waits for ${verification.waitingFor}`)
+    world.report(
+      'progress',
+      `${LIVENESS_MS} ms after all was healed the auditor waits for ${verification.waitingFor}`,
+    )
     return
   }
   world.ledger.finish((partition) => verification.endOf(partition))

@@ -63,7 +63,10 @@ export class DurableLogs {
     const known = this.#known.get(name)
     if (known === undefined) this.#known.set(name, head.digest)
     else if (known !== head.digest) {
-      this.#report('log-matching', `${nodeId}: group ${groupId}, entry ${index} of term ${head.term} has two histories`)
+      this.#report(
+        'log-matching',
+        `${nodeId}: group ${groupId}, entry ${index} of term ${head.term} has two histories`,
+      )
     }
     let from = 0
     let to = 0
@@ -77,7 +80,11 @@ export class DurableLogs {
   }
 
   /** A snapshot is what others committed; entries up to it count no more, though they may lie around for a while. */
-  #lowEnd(nodeId: string, groupId: number, { index, digest }: { readonly index: number; readonly digest: Digest }): void {
+  #lowEnd(
+    nodeId: string,
+    groupId: number,
+    { index, digest }: { readonly index: number; readonly digest: Digest },
+  ): void {
     const { entries } = this.#logOf(nodeId, groupId)
     for (let at = index; at > 0 && entries[at] !== undefined; at--) entries[at] = undefined
     while (entries.length > 0 && entries.at(-1) === undefined) entries.pop()
@@ -87,14 +94,21 @@ export class DurableLogs {
   #hardState(
     nodeId: string,
     groupId: number,
-    { term, votedFor, commit }: { readonly term: number; readonly votedFor: string | undefined; readonly commit: number },
+    {
+      term,
+      votedFor,
+      commit,
+    }: { readonly term: number; readonly votedFor: string | undefined; readonly commit: number },
   ): void {
     const log = this.#logOf(nodeId, groupId)
     if (term < log.term) {
       this.#report('vote-twice', `${nodeId}: group ${groupId} went from term ${log.term} back to ${term}`)
     }
     if (term === log.term && log.votedFor !== undefined && votedFor !== log.votedFor) {
-      this.#report('vote-twice', `${nodeId}: group ${groupId}, term ${term}: ${log.votedFor}, then ${votedFor}`)
+      this.#report(
+        'vote-twice',
+        `${nodeId}: group ${groupId}, term ${term}: ${log.votedFor}, then ${votedFor}`,
+      )
     }
     log.term = term
     log.votedFor = votedFor
@@ -111,7 +125,10 @@ export class DurableLogs {
     const known = this.#committed.get(name)
     if (known === undefined) this.#committed.set(name, digest)
     else if (known !== digest) {
-      this.#report('committed-changed', `${nodeId}: group ${groupId} committed another entry ${index} than before`)
+      this.#report(
+        'committed-changed',
+        `${nodeId}: group ${groupId} committed another entry ${index} than before`,
+      )
     }
   }
 

@@ -80,7 +80,10 @@ export class Ledger {
       return
     }
     if (record.fate === 'none') {
-      this.#report('failed-but-there', `${reader} read ${record.id} at ${partition}/${offset}, it failed without effect`)
+      this.#report(
+        'failed-but-there',
+        `${reader} read ${record.id} at ${partition}/${offset}, it failed without effect`,
+      )
     }
     this.#settle(record, partition, offset, reader)
   }
@@ -90,12 +93,18 @@ export class Ledger {
     const known = history[offset]
     if (known === record) return
     if (known !== undefined) {
-      this.#report('offset-reassigned', `${partition}/${offset} is ${known.id}, and by ${witness} ${record.id}`)
+      this.#report(
+        'offset-reassigned',
+        `${partition}/${offset} is ${known.id}, and by ${witness} ${record.id}`,
+      )
       return
     }
     const place = this.#place.get(record)
     if (place !== undefined) {
-      this.#report('duplicate', `${record.id} is at ${placeOf(place)}, and by ${witness} at ${partition}/${offset}`)
+      this.#report(
+        'duplicate',
+        `${record.id} is at ${placeOf(place)}, and by ${witness} at ${partition}/${offset}`,
+      )
       return
     }
     history[offset] = record
@@ -124,13 +133,19 @@ export class Ledger {
       const end = endOf(partition)
       const history = this.history(partition)
       if (history.length > end) {
-        this.#report('acknowledged-lost', `partition ${partition} ended at ${history.length} and now ends at ${end}`)
+        this.#report(
+          'acknowledged-lost',
+          `partition ${partition} ended at ${history.length} and now ends at ${end}`,
+        )
       }
       this.#checkOrder(partition, history)
     }
     for (const record of this.#sent.values()) {
       if (record.fate !== 'done' || this.#place.has(record)) continue
-      this.#report('acknowledged-lost', `${record.id} was appended long ago, said the leader, and is not there`)
+      this.#report(
+        'acknowledged-lost',
+        `${record.id} was appended long ago, said the leader, and is not there`,
+      )
     }
   }
 

@@ -16,13 +16,23 @@ export class ReplicaChecker {
 
   /** `lifeOf` names the process of a node that answered. Calls must not overlap. */
   described({ replicas }: DescribeClusterResponse, lifeOf: (nodeId: string) => string | undefined): void {
-    for (const { groupId, nodeId, appliedIndex, commitDigest, highWatermark, unavailableReason } of replicas) {
+    for (const {
+      groupId,
+      nodeId,
+      appliedIndex,
+      commitDigest,
+      highWatermark,
+      unavailableReason,
+    } of replicas) {
       if (unavailableReason !== undefined || appliedIndex === 0 || commitDigest === '0') continue
       const place = `${groupId}@${appliedIndex}`
       const known = this.#digests.get(place)
       if (known === undefined) this.#digests.set(place, { digest: commitDigest, nodeId })
       else if (known.digest !== commitDigest) {
-        this.#report('divergence', `group ${groupId} at ${appliedIndex}: ${known.nodeId} and ${nodeId} differ`)
+        this.#report(
+          'divergence',
+          `group ${groupId} at ${appliedIndex}: ${known.nodeId} and ${nodeId} differ`,
+        )
       }
       const life = lifeOf(nodeId)
       if (life === undefined) continue

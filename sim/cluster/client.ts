@@ -18,14 +18,21 @@ export class SimClient {
     this.name = name
     this.life = new Life(world.timeline, name, host)
     const { seed } = world.plan
-    const clock = new SimClock(this.life, new HostClock(world.timeline), new RandomStream(seed, `clock ${name}`))
+    const clock = new SimClock(
+      this.life,
+      new HostClock(world.timeline),
+      new RandomStream(seed, `clock ${name}`),
+    )
     const logger = new SimLogger(({ level, message }) => world.note(`${name} ${level} ${message}`))
     this.env = {
       clock,
       random: new SimRandom(new RandomStream(seed, `random ${name}`)),
       network: world.fabric.networkOf(this.life, clock, logger),
     }
-    this.client = connectWith(this.env, { bootstrap: world.members.map(({ address }) => address), timeoutMs: 15_000 })
+    this.client = connectWith(this.env, {
+      bootstrap: world.members.map(({ address }) => address),
+      timeoutMs: 15_000,
+    })
   }
 
   /** Calls `listener` if the process is killed before `name` is settled. */

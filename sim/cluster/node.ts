@@ -126,7 +126,8 @@ export class SimNode {
 
   #startFailed(life: Life, error: unknown): void {
     this.#world.note(`${life.name} could not start: ${String(error)}`)
-    if (!this.#diskFailed) this.#world.report('node-gave-up', `${life.name} could not start: ${stackOf(error)}`)
+    if (!this.#diskFailed)
+      this.#world.report('node-gave-up', `${life.name} could not start: ${stackOf(error)}`)
     this.#die(false)
     this.#world.timeline.after(START_AGAIN_MS * 1000, () => this.start())
   }
@@ -152,7 +153,10 @@ export class SimNode {
     if (level === 'debug') return
     this.#world.note(`${life.name} ${level} ${message} ${textOf(fields)}`)
     if (message === 'a handler failed unexpectedly') {
-      this.#world.report('internal-error', `${life.name}: ${String(fields['path'])}: ${stackOf(fields['err'])}`)
+      this.#world.report(
+        'internal-error',
+        `${life.name}: ${String(fields['path'])}: ${stackOf(fields['err'])}`,
+      )
     } else if (message.startsWith('replica is damaged') || message === 'invariant broken') {
       this.#world.report('node-gave-up', `${life.name}: ${message}: ${textOf(fields)}`)
     }
@@ -181,7 +185,8 @@ export class SimNode {
       void server
         .close()
         .catch((error: unknown) => {
-          if (!this.#diskFailed) this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
+          if (!this.#diskFailed)
+            this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
         })
         .then(() => {
           this.#die(false)

@@ -29,7 +29,8 @@ const forbidden = (what: string) => (): never => {
 
 function poisonedDate(): DateConstructor {
   const date = function (this: unknown, ...args: unknown[]): unknown {
-    if (args.length === 0 || new.target === undefined) throw new OutsideReachedError('new Date() without a time')
+    if (args.length === 0 || new.target === undefined)
+      throw new OutsideReachedError('new Date() without a time')
     return Reflect.construct(realDate, args, new.target === date ? realDate : (new.target as typeof Date))
   } as unknown as DateConstructor & { prototype: Date; now: () => number }
   date.prototype = realDate.prototype
@@ -55,7 +56,9 @@ export function poison(): void {
   performance.now = forbidden('performance.now()')
   crypto.randomUUID = forbidden('crypto.randomUUID()')
   crypto.getRandomValues = forbidden('crypto.getRandomValues()')
-  process.hrtime = Object.assign(forbidden('process.hrtime()'), { bigint: forbidden('process.hrtime.bigint()') })
+  process.hrtime = Object.assign(forbidden('process.hrtime()'), {
+    bigint: forbidden('process.hrtime.bigint()'),
+  })
 }
 
 export function cure(): void {

@@ -165,6 +165,13 @@ export const healthyPlan: FaultPlan = {
   weights: Object.fromEntries(STROKES.map((stroke) => [stroke, 0])) as Record<Stroke, number>,
 }
 
+/** Nothing but what leases fear: leaders that are cut off or move, while everything else is quick. */
+export const leasePlan: FaultPlan = {
+  ...healthyPlan,
+  strokeEveryMs: 60,
+  weights: { ...healthyPlan.weights, 'isolate-leader': 4, heal: 4, transfer: 3, campaign: 2 },
+}
+
 export function drawStroke(random: RandomStream, plan: FaultPlan): Stroke {
   const total = STROKES.reduce((sum, stroke) => sum + plan.weights[stroke], 0)
   let left = random.below(Math.max(1, total))

@@ -22,7 +22,9 @@ export class HostClock {
 
   /** Microseconds that the machine has counted; runs faster or slower than true time, never back. */
   localUs(): number {
-    return this.#anchorLocalUs + ((this.#timeline.nowUs - this.#anchorUs) * (1_000_000 + this.#ppm)) / 1_000_000
+    return (
+      this.#anchorLocalUs + ((this.#timeline.nowUs - this.#anchorUs) * (1_000_000 + this.#ppm)) / 1_000_000
+    )
   }
 
   get wallOffsetMs(): number {

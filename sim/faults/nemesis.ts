@@ -110,7 +110,11 @@ export class Nemesis {
         for (const host of hosts.filter(() => this.#random.chance(500))) this.#swizzle(host, fault.forMs)
         return true
       case 'slow-link': {
-        const slowness = { untilUs, latencyUs: 1000 * (20 + (fault.amount % 300)), bytesPerMs: 20 + (fault.amount % 500) }
+        const slowness = {
+          untilUs,
+          latencyUs: 1000 * (20 + (fault.amount % 300)),
+          bytesPerMs: 20 + (fault.amount % 500),
+        }
         fabric.slowDown(from, to, slowness)
         fabric.slowDown(to, from, slowness)
         return true

@@ -20,11 +20,17 @@ export class Sighting {
     const { world } = this.#scene
     const next = this.#next.get(partition)
     if (next !== undefined && baseOffset !== next) {
-      world.report('reader-gap', `${this.#name}: partition ${partition}, offset ${baseOffset} where ${next} comes next`)
+      world.report(
+        'reader-gap',
+        `${this.#name}: partition ${partition}, offset ${baseOffset} where ${next} comes next`,
+      )
     }
     const end = baseOffset + records.length
     if (end > highWatermark) {
-      world.report('reader-gap', `${this.#name}: partition ${partition} up to ${end}, its high watermark is ${highWatermark}`)
+      world.report(
+        'reader-gap',
+        `${this.#name}: partition ${partition} up to ${end}, its high watermark is ${highWatermark}`,
+      )
     }
     for (const { offset, key, value } of records) {
       world.ledger.read(partition, offset, text.decode(key), text.decode(value), this.#name)

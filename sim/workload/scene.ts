@@ -34,7 +34,10 @@ export class Scene {
     this.world.ledger.acknowledge(record, partition, offset)
     const place = this.topic.partitions.find((each) => each.partition === partition)
     if (place === undefined) {
-      this.world.report('internal-error', `${record.id} was acknowledged by partition ${partition}, which is not there`)
+      this.world.report(
+        'internal-error',
+        `${record.id} was acknowledged by partition ${partition}, which is not there`,
+      )
       return
     }
     this.world.durableLogs.acknowledged(place.groupId, offset, place.replicaNodeIds)

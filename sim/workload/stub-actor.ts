@@ -1,6 +1,12 @@
 import { crc32 } from 'node:zlib'
 import { RpcError, type Connection } from '../../src/env/index.ts'
-import { encodeRecordSet, fromRpcError, logMethods, type AppendResponse, type FlotillaError } from '../../src/wire/index.ts'
+import {
+  encodeRecordSet,
+  fromRpcError,
+  logMethods,
+  type AppendResponse,
+  type FlotillaError,
+} from '../../src/wire/index.ts'
 import type { SentRecord } from '../checkers/ledger.ts'
 import type { SimClient } from '../cluster/client.ts'
 import { TOPIC, type Scene } from './scene.ts'
@@ -65,7 +71,9 @@ export class StubActor {
     let last: FlotillaError | undefined
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       const outcomes = await Promise.all(
-        [0, 1].map((nth) => this.#append(this.#connection(work.actor + attempt + nth), work, batch, producer)),
+        [0, 1].map((nth) =>
+          this.#append(this.#connection(work.actor + attempt + nth), work, batch, producer),
+        ),
       )
       const appended = outcomes.filter((outcome) => !('reason' in outcome))
       for (const outcome of appended) this.#settle(batch, outcome)
@@ -82,7 +90,10 @@ export class StubActor {
     }
     for (const record of batch.records) {
       this.#scene.failure(last)
-      this.#scene.world.ledger.fail(record, last?.effect === 'done' ? 'done' : isDoubtful ? 'unknown' : 'none')
+      this.#scene.world.ledger.fail(
+        record,
+        last?.effect === 'done' ? 'done' : isDoubtful ? 'unknown' : 'none',
+      )
     }
     if (!isDoubtful && last?.effect !== 'done' && last?.retryable === true) return
     identity.epoch++

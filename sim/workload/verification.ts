@@ -26,7 +26,8 @@ export class Verification {
   }
 
   async #run(client: ReturnType<Scene['client']>): Promise<void> {
-    const sleep = (ms: number): Promise<void> => new Promise((resolve) => client.life.after(ms * 1000, resolve))
+    const sleep = (ms: number): Promise<void> =>
+      new Promise((resolve) => client.life.after(ms * 1000, resolve))
     const producer = client.client.producer({ deliveryTimeoutMs: 60_000 })
     for (const { partition } of this.#scene.topic.partitions) {
       this.waitingFor = `partition ${partition} to take a record`
@@ -50,14 +51,28 @@ export class Verification {
     this.isDone = true
   }
 
-  async #append(producer: { send: ReturnType<ReturnType<Scene['client']>['client']['producer']>['send'] }, partition: number): Promise<void> {
+  async #append(
+    producer: { send: ReturnType<ReturnType<Scene['client']>['client']['producer']>['send'] },
+    partition: number,
+  ): Promise<void> {
     const id = `auditor:${partition}`
-    const record = this.#scene.world.ledger.send({ id, key: id, source: 'auditor', number: 1, value: `${id} ` })
+    const record = this.#scene.world.ledger.send({
+      id,
+      key: id,
+      source: 'auditor',
+      number: 1,
+      value: `${id} `,
+    })
     const { offset } = await producer.send({ topic: TOPIC, key: id, value: `${id} `, partition })
     this.#scene.acknowledged(record, partition, offset)
   }
 
-  async #readAll(client: ReturnType<Scene['client']>, nodeId: string, partition: number, end: number): Promise<boolean> {
+  async #readAll(
+    client: ReturnType<Scene['client']>,
+    nodeId: string,
+    partition: number,
+    end: number,
+  ): Promise<boolean> {
     const sighting = new Sighting(this.#scene, `auditor of ${nodeId}`)
     const reader = client.client.reader({
       topic: TOPIC,

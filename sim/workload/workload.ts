@@ -19,7 +19,10 @@ export class Workload {
 
   constructor(scene: Scene) {
     this.#scene = scene
-    this.#producers = Array.from({ length: scene.world.plan.producers }, (_, at) => new ProducerActor(scene, at))
+    this.#producers = Array.from(
+      { length: scene.world.plan.producers },
+      (_, at) => new ProducerActor(scene, at),
+    )
     this.#stub = new StubActor(scene)
     this.#reader = new ReaderActor(scene)
     this.#operator = new OperatorActor(scene)

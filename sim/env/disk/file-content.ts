@@ -93,7 +93,8 @@ export class FileContent {
     this.#dirty = this.#dirty.slice(count)
     this.#droppedRanges += count
     // Bytes behind it that were written after the sync began aren't covered.
-    this.#syncedLength = this.#dirty.length === 0 ? this.#length : Math.min(this.#length, Math.max(this.#syncedLength, end))
+    this.#syncedLength =
+      this.#dirty.length === 0 ? this.#length : Math.min(this.#length, Math.max(this.#syncedLength, end))
   }
 
   processEnded(random: RandomStream): void {

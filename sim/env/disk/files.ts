@@ -68,7 +68,8 @@ export class FileTree {
   syncDirectory(path: string): void {
     const directory = withoutSlash(path)
     for (const rename of this.#renames.splice(0)) {
-      if (parentOf(rename.from) === directory || parentOf(rename.to) === directory) renameIn(this.#durable, rename)
+      if (parentOf(rename.from) === directory || parentOf(rename.to) === directory)
+        renameIn(this.#durable, rename)
       else this.#renames.push(rename)
     }
     for (const other of new Set([...this.#live.keys(), ...this.#durable.keys()])) {

@@ -241,12 +241,10 @@ class SimStore implements Store {
   async batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
     this.#refuseClosed()
     if (operations.length === 0) return
-    const copies = operations.map(
-      (operation): StoredOperation => ({
-        key: nameOf(operation.key),
-        value: operation.type === 'put' ? operation.value.slice() : undefined,
-      }),
-    )
+    const copies = operations.map((operation): StoredOperation => ({
+      key: nameOf(operation.key),
+      value: operation.type === 'put' ? operation.value.slice() : undefined,
+    }))
     await this.#content.write(this.#life, copies, options.sync)
   }
 

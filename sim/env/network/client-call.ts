@@ -119,7 +119,9 @@ export class ClientCall<Q = unknown, R = unknown> {
     })
     this.#sending = new SendingHalf(this.#life, callId, SERVER_WINDOW_BYTES, transmit)
     if (this.#drainListener !== undefined) this.#sending.onDrain(this.#drainListener)
-    this.#receiving = new ReceivingHalf(this.#life, callId, windowBytes, transmit, (bytes) => this.#message(bytes))
+    this.#receiving = new ReceivingHalf(this.#life, callId, windowBytes, transmit, (bytes) =>
+      this.#message(bytes),
+    )
     if (this.#pausedUnsent) this.#receiving.pause()
     let flowing = true
     for (const bytes of this.#unsent) flowing = this.#sending.send(bytes)
@@ -133,7 +135,9 @@ export class ClientCall<Q = unknown, R = unknown> {
   receive(bytes: Buffer): void {
     if (bytes.length > this.#limits.maxReceiveBytes) {
       this.#link?.transmit({ type: 'cancel', callId: this.#callId })
-      this.#close(new RpcError(StatusCode.resourceExhausted, `a message of ${bytes.length} bytes is too large`))
+      this.#close(
+        new RpcError(StatusCode.resourceExhausted, `a message of ${bytes.length} bytes is too large`),
+      )
       return
     }
     this.#receiving?.receive(bytes)
@@ -164,7 +168,9 @@ export class ClientCall<Q = unknown, R = unknown> {
   }
 
   cancelUnsent(cause: unknown): void {
-    this.#close(new RpcError(StatusCode.cancelled, 'cancelled before it was sent', { neverSent: true, cause }))
+    this.#close(
+      new RpcError(StatusCode.cancelled, 'cancelled before it was sent', { neverSent: true, cause }),
+    )
   }
 
   #deadlinePassed(): void {

@@ -127,7 +127,8 @@ export class SimConnection implements Connection {
   #begin(call: ClientCall): void {
     const state = this.#state
     if (state.type === 'ready') state.link.start(call)
-    else if (state.type === 'failing' && state.untilUs > this.#fabric.timeline.nowUs) call.failUnsent(state.why)
+    else if (state.type === 'failing' && state.untilUs > this.#fabric.timeline.nowUs)
+      call.failUnsent(state.why)
     else {
       this.#waiting.push(call)
       if (state.type !== 'connecting') this.#connect()
@@ -138,7 +139,8 @@ export class SimConnection implements Connection {
     this.#state = { type: 'connecting' }
     const giveUpUs = this.#fabric.timeline.nowUs + CONNECT_TIMEOUT_MS * 1000
     const there = hostOf(this.address)
-    const roundTripUs = this.#fabric.latencyUs(this.#life.host, there) + this.#fabric.latencyUs(there, this.#life.host)
+    const roundTripUs =
+      this.#fabric.latencyUs(this.#life.host, there) + this.#fabric.latencyUs(there, this.#life.host)
     this.#life.after(roundTripUs, () => this.#knock(giveUpUs))
   }
 
@@ -162,7 +164,8 @@ export class SimConnection implements Connection {
 
   #connectFailed(why: string): void {
     const longestMs = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures++, 10))
-    const untilUs = this.#fabric.timeline.nowUs + this.#fabric.random.between(longestMs * 800, longestMs * 1200)
+    const untilUs =
+      this.#fabric.timeline.nowUs + this.#fabric.random.between(longestMs * 800, longestMs * 1200)
     const told = `No connection established. Last error: ${why}`
     this.#state = { type: 'failing', untilUs, why: told }
     for (const call of this.#waiting.splice(0)) call.failUnsent(told)

@@ -78,7 +78,12 @@ export class ServerSide implements WireEnd {
     }
     const handler = this.#listener.handlers.get(path)
     if (handler === undefined) {
-      this.#refuse(callId, StatusCode.unimplemented, `The server does not implement the method ${path}`, false)
+      this.#refuse(
+        callId,
+        StatusCode.unimplemented,
+        `The server does not implement the method ${path}`,
+        false,
+      )
       return
     }
     const call = new ServerCall(this.#listener, this, handler, frame)
