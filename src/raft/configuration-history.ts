@@ -41,6 +41,11 @@ export class ConfigurationHistory {
     return this.#newest.index
   }
 
+  /** In force before `current`, where that is known. */
+  get previous(): Configuration | undefined {
+    return this.#marks.at(-2)?.configuration
+  }
+
   /** A configuration entry is in the log. */
   appended(entry: Entry): void {
     const { configuration, previous } = decodeChange(entry.header)

@@ -213,7 +213,17 @@ export class Core {
   }
 
   mayCampaign(): boolean {
-    return isVoter(this.configuration, this.id) && this.durability.ticksWaiting < this.config.stalledDiskTicks
+    return this.#hasStanding() && this.durability.ticksWaiting < this.config.stalledDiskTicks
+  }
+
+  /**
+   * A voter; or one that the newest configuration leaves out while nobody knows that it is committed: then its log may be
+   * the one that the others need, and they would refuse each other for ever. It doesn't count itself (thesis §4.2.2).
+   */
+  #hasStanding(): boolean {
+    if (isVoter(this.configuration, this.id)) return true
+    const { previous } = this.configurations
+    return !this.configurationCommitted() && previous !== undefined && isVoter(previous, this.id)
   }
 
   /** Leaders: an entry of the own term is committed, so all that ever was committed is known to be (§5.4.2, §8). */

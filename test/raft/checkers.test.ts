@@ -21,7 +21,7 @@ function diskWith(entries: Persist['entries']): SimulatedDisk {
 }
 
 function checkersOver(...disks: SimulatedDisk[]): Checkers {
-  const nodes = disks.map((disk, at) => ({ id: asNodeId(`n${at}`), disk }))
+  const nodes = disks.map((disk, at) => ({ id: asNodeId(['a', 'b', 'c'][at]!), life: 0, disk }))
   return new Checkers(
     () => nodes,
     () => 0,
@@ -30,9 +30,9 @@ function checkersOver(...disks: SimulatedDisk[]): Checkers {
 
 const laws = (checkers: Checkers): string[] => checkers.violations.map(({ law }) => law)
 
-/** A leader of term 1 with so many entries. */
-function leader(entries: number): Group {
-  const group = new Group(['a'])
+/** A leader of term 1 with so many entries, of a group of its own or with others. */
+function leader(entries: number, ids = ['a']): Group {
+  const group = new Group(ids)
   group.elect('a')
   group.propose('a', entries - 1)
   group.settle()
@@ -83,7 +83,7 @@ describe('each law, broken by hand, is noticed', () => {
 
   test('a commit that only one disk of three holds', () => {
     const checkers = checkersOver(full(), diskWith([]), diskWith([]))
-    checkers.committed(a, tail, 0, leader(3).core('a'))
+    checkers.leaderCommit(a, leader(3, ['a', 'b', 'c']).core('a'), full())
     expect(laws(checkers)).toEqual(['committed-is-durable'])
   })
 
@@ -133,7 +133,7 @@ describe('the simulated disk', () => {
     disk.enqueue(write(3, tail.slice(2)))
     disk.begin()
     expect(disk.crash(false)).toBe(1)
-    expect(disk.bootstrap(cluster, 0)).toMatchObject({
+    expect(disk.bootstrap(0)).toMatchObject({
       last: { index: 2 },
       applied: 0,
       tail: tail.slice(0, 2),

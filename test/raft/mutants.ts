@@ -1,5 +1,14 @@
-import { Raft, asDigest, type Bootstrap, type Message, type RaftConfig } from '../../src/raft/index.ts'
+import {
+  Raft,
+  asDigest,
+  isVoter,
+  type Bootstrap,
+  type Message,
+  type RaftConfig,
+} from '../../src/raft/index.ts'
 import type { Law } from '../../sim/core/checkers.ts'
+import { leasePlan } from '../../sim/core/faults.ts'
+import type { CoreSimulationOptions } from '../../sim/core/simulation.ts'
 
 type Random = (bound: number) => number
 
@@ -9,15 +18,24 @@ export interface Mutant {
   /** Where the bug is from. */
   readonly source: string
   readonly laws: readonly Law[]
+  /** Where it shows soonest. */
+  readonly options: CoreSimulationOptions
   readonly create: (config: RaftConfig, bootstrap: Bootstrap, random: Random) => Raft
 }
 
 /** Bugs are put in from outside: the production code has no switch for them. */
-function mutant(name: string, source: string, laws: readonly Law[], breakIt: (raft: Raft) => void): Mutant {
+function mutant(
+  name: string,
+  source: string,
+  laws: readonly Law[],
+  breakIt: (raft: Raft) => void,
+  options: CoreSimulationOptions = {},
+): Mutant {
   return {
     name,
     source,
     laws,
+    options: { nodes: 3, chaosMs: 2000, ...options },
     create: (config, bootstrap, random) => {
       const raft = new Raft(config, bootstrap, random)
       breakIt(raft)
@@ -83,10 +101,15 @@ export const mutants: readonly Mutant[] = [
   mutant('reads without asking a quorum', 'thesis §6.4', ['linearizable-read'], (raft) => {
     raft['reads'].isConfirmed = () => true
   }),
-  mutant('reads before a commit of its own term', 'etcd-io/etcd#7331', ['linearizable-read'], (raft) => {
-    const core = raft['core']
-    core.ownTermCommitted = () => core.role === 'leader'
-  }),
+  mutant(
+    'reads before a commit of its own term',
+    'etcd-io/etcd#7331',
+    ['linearizable-read', 'one-change-at-a-time'],
+    (raft) => {
+      const core = raft['core']
+      core.ownTermCommitted = () => core.role === 'leader'
+    },
+  ),
   mutant(
     'sends its commit index beyond what a follower has',
     'etcd-io/raft, sendHeartbeat',
@@ -125,6 +148,84 @@ export const mutants: readonly Mutant[] = [
     raft['follower'].answerEarlierTerm = () => {}
     raft['election'].handlePreVote = () => {}
   }),
+  mutant(
+    'begins a change while another one is in flight',
+    'thesis §4.1',
+    ['one-change-at-a-time', 'assertion'],
+    (raft) => {
+      raft['membership'].isInFlight = () => false
+    },
+  ),
+  mutant(
+    'begins a change before a commit of its own term',
+    'Ongaro on raft-dev, July 2015',
+    ['one-change-at-a-time'],
+    (raft) => {
+      raft['membership'].knowsWhatIsCommitted = () => raft['core'].role === 'leader'
+    },
+  ),
+  mutant('counts itself though it was removed', '§6', ['committed-is-durable'], (raft) => {
+    const core = raft['core']
+    core.deciding = () => {
+      const { configuration, role, id } = core
+      if (role !== 'leader' || configuration.voters.includes(id)) return configuration
+      return { ...configuration, voters: [...configuration.voters, id] }
+    }
+  }),
+  mutant('decides by one half of a joint configuration', '§6', ['committed-is-durable'], (raft) => {
+    const core = raft['core']
+    core.deciding = () => ({ ...core.configuration, votersOutgoing: [] })
+  }),
+  mutant('counts learners', 'thesis §4.2.1', ['committed-is-durable', 'election-safety'], (raft) => {
+    const core = raft['core']
+    core.deciding = () => {
+      const { configuration } = core
+      return { ...configuration, voters: [...new Set([...configuration.voters, ...configuration.learners])] }
+    }
+  }),
+  mutant('keeps a configuration whose entry is cut', 'thesis §4.1', ['assertion'], (raft) => {
+    raft['core'].configurations.truncatedAfter = () => {}
+  }),
+  mutant(
+    'never stands once its newest configuration leaves it out',
+    'thesis §4.2.2',
+    ['progress'],
+    (raft) => {
+      const core = raft['core']
+      const mayCampaign = core.mayCampaign.bind(core)
+      core.mayCampaign = () => isVoter(core.configuration, core.id) && mayCampaign()
+    },
+    { nodes: 2 },
+  ),
+  mutant(
+    'speaks for the disk that it lost',
+    'this design, SPEC.md "Lives"',
+    ['leader-completeness', 'state-machine-safety', 'election-safety', 'assertion', 'acknowledged-lost'],
+    (raft) => {
+      const core = raft['core']
+      const concerns = core.concernsThisLife.bind(core)
+      core.concernsThisLife = (message) => concerns(message) || message.type !== 'voteReply'
+    },
+  ),
+  mutant(
+    'trusts its lease after a transfer began',
+    'thesis §6.4.1',
+    ['linearizable-read'],
+    (raft) => {
+      Object.defineProperty(raft['core'], 'leaseBroken', { get: () => false, set: () => {} })
+    },
+    { leases: true, plan: leasePlan },
+  ),
+  mutant(
+    'breaks the promise on which a lease rests',
+    'thesis §6.4.1, etcd-io/raft',
+    ['linearizable-read'],
+    (raft) => {
+      raft['election'].keepsToLeader = () => false
+      raft['election'].hearsFromLeader = () => raft['core'].role === 'leader'
+    },
+    { leases: true, plan: leasePlan },
+  ),
   mutant('chains entries to nothing', 'this design', ['assertion'], (raft) => {
     const core = raft['core']
     const append = core.append.bind(core)

@@ -1,8 +1,8 @@
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect } from 'vitest'
-import { noFaults, type FaultCounts } from '../../sim/core/faults.ts'
+import { leasePlan, noFaults, type FaultCounts } from '../../sim/core/faults.ts'
 import { main } from '../../sim/core/main.ts'
-import { runCoreSimulation } from '../../sim/core/simulation.ts'
+import { runCoreSimulation, type CoreSimulationOptions } from '../../sim/core/simulation.ts'
 
 describe('the simulation of cores', () => {
   test('refuses arguments that it does not know, and says which', () => {
@@ -33,6 +33,32 @@ describe('the simulation of cores', () => {
     const lines: string[] = []
     expect(main(['--seeds', '20', '--first-seed', '500'], (line) => lines.push(line))).toBe(0)
     expect(lines[0]).toBe('20 seeds from 500: 0 broke a law')
+  })
+})
+
+describe('leases rest on clocks', () => {
+  const firstBroken = (options: CoreSimulationOptions): string | undefined => {
+    for (let seed = 1; seed <= 1000; seed += 1) {
+      const { violations } = runCoreSimulation(seed, { leases: true, plan: leasePlan, nodes: 3, ...options })
+      if (violations[0] !== undefined) return violations[0].law
+    }
+    return undefined
+  }
+
+  const sleepPlan = { ...leasePlan, weights: { ...leasePlan.weights, 'freeze-leader': 4 } }
+
+  test('within their bound, and with sleep counted, they hold', () => {
+    for (let seed = 1; seed <= 100; seed += 1) {
+      expect(runCoreSimulation(seed, { leases: true, plan: sleepPlan, nodes: 3 }).violations).toEqual([])
+    }
+  })
+
+  test('clocks that differ by more than was promised break them', () => {
+    expect(firstBroken({ tickMs: [5, 20] })).toBe('linearizable-read')
+  })
+
+  test('a driver that does not count the ticks it slept through breaks them', () => {
+    expect(firstBroken({ plan: sleepPlan, countsSleep: false })).toBe('linearizable-read')
   })
 })
 
