@@ -87,7 +87,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: ['raft', 'env'],
   client: ['env', 'wire'],
   broker: ['log', 'raft', 'wire', 'env'],
-  cli: ['client', 'broker', 'wire', 'env', 'env/node'],
+  // `flotilla log inspect` reads a folder that no broker has open.
+  cli: ['client', 'broker', 'log', 'wire', 'env', 'env/node'],
   testing: ['broker', 'client', 'wire', 'env', 'env/node'],
 }
 

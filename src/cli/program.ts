@@ -6,6 +6,7 @@ import { registerConfig } from './commands/config.ts'
 import { registerConsume } from './commands/consume.ts'
 import { registerDemo } from './commands/demo.ts'
 import { registerDev } from './commands/dev.ts'
+import { registerLog } from './commands/log.ts'
 import { registerPartition } from './commands/partition.ts'
 import { registerProduce } from './commands/produce.ts'
 import { registerServer } from './commands/server.ts'
@@ -35,6 +36,7 @@ export function buildProgram(context: CliContext): Command {
   registerCluster(program, context)
   registerPartition(program, context)
   registerConfig(program, context)
+  registerLog(program, context)
   registerBench(program, context)
   return program
 }

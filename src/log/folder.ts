@@ -58,7 +58,8 @@ export async function claimFolder(
   checkIdentity(directory, identity, readIdentity(directory, found))
 }
 
-function readIdentity(directory: string, found: Uint8Array): FolderIdentity {
+/** Whose folder it is. Throws FolderMismatchError where it doesn't say, or says it in another format. */
+export function readIdentity(directory: string, found: Uint8Array): FolderIdentity {
   let decoded: ReturnType<typeof decodeIdentity>
   try {
     decoded = decodeIdentity(found, identityKey, formatVersion)

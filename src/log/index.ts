@@ -10,6 +10,14 @@ export type {
   RecoveredGroup,
 } from './types.ts'
 export { asGroupId, asOffset } from './types.ts'
+export type {
+  InspectedEntry,
+  InspectedGroup,
+  InspectedSegment,
+  Inspection,
+  InspectOptions,
+} from './inspect.ts'
+export { inspectFolder } from './inspect.ts'
 export type { LogEnv } from './log-storage.ts'
 export { defaultLogLimits, openLogStorage } from './log-storage.ts'
 export type { DecodedHead, EntryHead } from './entry-codec.ts'

@@ -1,25 +1,17 @@
 import type { Clock, Logger, Store, StoreOperation } from '../env/index.ts'
-import type { Bootstrap, Entry, HardState, SnapshotMark } from '../raft/types.ts'
+import type { Bootstrap, Entry } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
 import { withPayload } from './entry-codec.ts'
 import { MalformedBytesError } from './errors.ts'
-import { GroupScan } from './group-scan.ts'
+import { FolderScan } from './folder-scan.ts'
+import type { GroupScan } from './group-scan.ts'
 import type { GroupState } from './group-state.ts'
-import { groupKey, groupOfKey, indexOfEntryKey, keyKind, kindRange, turnKey, turnSlotKey } from './keys.ts'
-import type { KeyKind } from './keys.ts'
+import { groupKey, keyKind, turnKey, turnSlotKey } from './keys.ts'
 import type { DurableTurnFile } from './durable-turn.ts'
 import { checkLastTurn, missingTurns, readLastTurn } from './last-turn.ts'
 import type { LastTurn } from './last-turn.ts'
-import {
-  decodeGroup,
-  decodeHardState,
-  decodeState,
-  decodeText,
-  encodeText,
-  encodeTurn,
-  encodeTurnNumber,
-} from './records.ts'
-import type { StateAt, StoredEntry } from './records.ts'
+import { decodeState, encodeText, encodeTurn, encodeTurnNumber } from './records.ts'
+import type { StoredEntry } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
 import type { Sweep } from './turn.ts'
 import type { GroupId, LogLimits, RecoveredGroup } from './types.ts'
@@ -32,9 +24,6 @@ export interface Recovery {
   /** What an earlier run began to give back and didn't finish. */
   readonly sweeps: readonly Sweep[]
 }
-
-/** A start that takes longer says so now and then. */
-const progressEveryMs = 5_000
 
 /** Reads what is there, checks it, cuts what a power cut left half done, and leaves damage as it is. */
 export async function recover(
@@ -80,115 +69,6 @@ export async function recover(
     'the log is read',
   )
   return { turn: last.turn, groups, recovered, sweeps }
-}
-
-/** Reads everything of all groups, kind by kind, in one pass each. */
-class FolderScan {
-  readonly destroyed = new Set<GroupId>()
-  entries = 0
-  readonly #store: Store
-  readonly #limits: LogLimits
-  readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #damage: Map<GroupId, string>
-  readonly #lowEnds = new Map<GroupId, SnapshotMark>()
-  readonly #hardStates = new Map<GroupId, HardState>()
-  readonly #applied = new Map<GroupId, StateAt>()
-  readonly #scans = new Map<GroupId, GroupScan>()
-  readonly #seen = new Set<GroupId>()
-  #reportedMs: number
-
-  constructor(store: Store, limits: LogLimits, clock: Clock, logger: Logger, damage: Map<GroupId, string>) {
-    this.#store = store
-    this.#limits = limits
-    this.#clock = clock
-    this.#logger = logger
-    this.#damage = damage
-    this.#reportedMs = clock.nowMs()
-  }
-
-  async run(folderDamage: string | undefined): Promise<void> {
-    await this.#records(keyKind.destroyed, 'mark of destruction', (groupId, value, key) => {
-      decodeText(value, key)
-      this.destroyed.add(groupId)
-    })
-    await this.#records(keyKind.damage, 'record of damage', (groupId, value, key) => {
-      this.#addDamage(groupId, decodeText(value, key))
-    })
-    await this.#records(keyKind.group, 'record of its low end', (groupId, value, key) => {
-      this.#lowEnds.set(groupId, decodeGroup(value, key))
-    })
-    await this.#records(keyKind.hardState, 'hard state', (groupId, value, key) => {
-      this.#hardStates.set(groupId, decodeHardState(value, key))
-    })
-    await this.#records(keyKind.applied, 'applied state', (groupId, value, key) => {
-      this.#applied.set(groupId, decodeState(value, key))
-    })
-    await this.#allEntries()
-    for (const groupId of this.groupIds()) {
-      const scan = this.group(groupId)
-      scan.finish()
-      scan.damage = this.#damage.get(groupId) ?? folderDamage ?? scan.damage
-    }
-  }
-
-  /** Sorted, so that what follows from the order is the same at every start. */
-  groupIds(): GroupId[] {
-    return [...this.#seen].sort((left, right) => left - right)
-  }
-
-  group(groupId: GroupId): GroupScan {
-    let scan = this.#scans.get(groupId)
-    if (scan === undefined) {
-      const records = {
-        lowEnd: this.#lowEnds.get(groupId),
-        hardState: this.#hardStates.get(groupId),
-        applied: this.#applied.get(groupId),
-      }
-      scan = new GroupScan(groupId, records, this.#limits.tailBytes)
-      this.#scans.set(groupId, scan)
-    }
-    return scan
-  }
-
-  async #records(
-    kind: KeyKind,
-    what: string,
-    take: (groupId: GroupId, value: Uint8Array, key: Uint8Array) => void,
-  ): Promise<void> {
-    for await (const [key, value] of this.#store.iterate(kindRange(kind))) {
-      const groupId = groupOfKey(key)
-      try {
-        take(groupId, value, key)
-      } catch (error) {
-        // Pure decoding: whatever is thrown says that the bytes aren't such a record.
-        this.#addDamage(groupId, `its ${what}: ${error instanceof Error ? error.message : String(error)}`)
-      }
-      if (!this.destroyed.has(groupId)) this.#seen.add(groupId)
-    }
-  }
-
-  async #allEntries(): Promise<void> {
-    for await (const [key, value] of this.#store.iterate(kindRange(keyKind.entry))) {
-      const groupId = groupOfKey(key)
-      if (this.destroyed.has(groupId)) continue
-      this.#seen.add(groupId)
-      this.group(groupId).add(indexOfEntryKey(key), value)
-      this.entries++
-      if (this.entries % 10_000 === 0) this.#reportProgress()
-    }
-  }
-
-  #addDamage(groupId: GroupId, text: string): void {
-    if (!this.#damage.has(groupId)) this.#damage.set(groupId, text)
-  }
-
-  #reportProgress(): void {
-    const nowMs = this.#clock.nowMs()
-    if (nowMs - this.#reportedMs < progressEveryMs) return
-    this.#reportedMs = nowMs
-    this.#logger.info({ groups: this.#seen.size, entries: this.entries }, 'reading the log')
-  }
 }
 
 /**

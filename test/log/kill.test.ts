@@ -1,54 +1,17 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import type { GroupId, LogStorage } from '../../src/log/index.ts'
-import { asGroupId } from '../../src/log/index.ts'
-import { allEntries, openLog, recoveredOf, temporaryFolder, testEnv } from './storage-env.ts'
+import { killRounds, randomFrom } from './kill-rounds.ts'
+import type { KillTally } from './kill-rounds.ts'
+import { temporaryFolder } from './storage-env.ts'
 
-const child = fileURLToPath(new URL('crash-child.js', import.meta.url))
-const rounds = 10
+// A thousand of these are in test/slow.
+const rounds = 12
 
-/** Lets a process commit until it has reported `lines` lines, kills it, and returns the last index reported by group. */
-async function commitAndKill(folder: string, lines: number): Promise<Map<GroupId, number>> {
-  const process = spawn('node', [child, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const closed = once(process, 'close')
-  const reported = new Map<GroupId, number>()
-  let seen = 0
-  for await (const line of createInterface({ input: process.stdout })) {
-    const [groupId, index] = line.split(' ').map(Number)
-    // The kill may cut a line in the middle; it then reports less than was durable.
-    if (groupId !== undefined && index !== undefined) reported.set(asGroupId(groupId), index)
-    if (++seen === lines) process.kill('SIGKILL')
-  }
-  const [code, signal] = await closed
-  expect([code, signal]).toEqual([null, 'SIGKILL'])
-  return reported
-}
-
-async function checkEntries(log: LogStorage, groupId: GroupId): Promise<void> {
-  const entries = await allEntries(log, groupId, 1, 1_000_000)
-  const wrong = entries.filter(({ index, payload }, i) => {
-    const expected = Buffer.alloc((index * 97) % 1500, index % 251)
-    return index !== i + 1 || !Buffer.concat(payload).equals(expected)
-  })
-  expect(wrong).toEqual([])
-}
-
-it(`a process that is killed ${rounds} times while it commits has every turn that it said was durable`, async () => {
+it(`${2 * rounds} processes that are killed while they commit leave every turn that they said was durable`, async () => {
   const folder = await temporaryFolder()
-  const durable = new Map<GroupId, number>()
-  for (let round = 0; round < rounds; round++) {
-    // Not a multiple of three, so that the kill comes between and within turns.
-    for (const [groupId, index] of await commitAndKill(folder, 20 + 17 * round)) durable.set(groupId, index)
-    const log = await openLog(testEnv(), folder)
-    expect(durable.size).toBe(3)
-    for (const [groupId, index] of durable) {
-      expect(log.lastMark(groupId).index).toBeGreaterThanOrEqual(index)
-      expect(recoveredOf(log, groupId).bootstrap.last).toEqual(log.lastMark(groupId))
-      await checkEntries(log, groupId)
-    }
-    await log.close()
-  }
-})
+  const tally: KillTally = { rounds: 0, acknowledged: 0, foundMore: 0 }
+  const chains = [1, 2].map((seed) => killRounds(join(folder, `${seed}`), rounds, randomFrom(seed), tally))
+  await Promise.all(chains)
+  expect(tally.rounds).toBe(2 * rounds)
+  expect(tally.acknowledged).toBeGreaterThanOrEqual(2 * rounds)
+}, 180_000)

@@ -9,7 +9,7 @@ export function nodeDisk(): Disk {
   return { openStore: openLevelStore, files: nodeFiles }
 }
 
-const nodeFiles: Files = {
+export const nodeFiles: Files = {
   async makeDirectory(path) {
     await mkdir(path, { recursive: true })
   },
@@ -43,7 +43,7 @@ const nodeFiles: Files = {
   },
 }
 
-class NodeFile implements File {
+export class NodeFile implements File {
   readonly #handle: FileHandle
 
   constructor(handle: FileHandle) {
