@@ -159,6 +159,11 @@ export class ClientCall<Q = unknown, R = unknown> {
     )
   }
 
+  /** The server told that it never looked at it. */
+  refused(): void {
+    this.#finish(new RpcError(StatusCode.unavailable, 'Stream refused by server', { neverSent: true }))
+  }
+
   lost(why: string): void {
     this.#finish(new RpcError(StatusCode.unavailable, why))
   }

@@ -241,6 +241,7 @@ export class ClientLink implements WireEnd {
         return
       case 'goaway':
         this.#onRetired()
+        for (const [callId, call] of this.#calls) if (callId > frame.lastCallId) call.refused()
         return
       case 'ping':
         this.transmit({ type: 'pong' })

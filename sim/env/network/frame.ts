@@ -27,8 +27,8 @@ export type Frame =
   | { readonly type: 'cancel'; readonly callId: number }
   /** The receiver has taken so many bytes more (WINDOW_UPDATE, RFC 9113, 6.9). */
   | { readonly type: 'window'; readonly callId: number; readonly bytes: number }
-  /** The server takes no new calls on this connection. */
-  | { readonly type: 'goaway' }
+  /** The server takes no new calls on this connection, and has not looked at any after this one (RFC 9113, 6.8). */
+  | { readonly type: 'goaway'; readonly lastCallId: number }
   | { readonly type: 'ping' }
   | { readonly type: 'pong' }
   /** The process that held the other end is gone; what it sent came before this. */

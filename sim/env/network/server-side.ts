@@ -14,6 +14,7 @@ export class ServerSide implements WireEnd {
   readonly #listener: SimListener
   readonly #wire: Wire
   readonly #calls = new Map<number, ServerCall>()
+  #lastCallId = 0
   #retired = false
   #lost = false
   #heard = true
@@ -76,6 +77,7 @@ export class ServerSide implements WireEnd {
       this.#refuse(callId, StatusCode.unavailable, 'Stream refused by server', true)
       return
     }
+    this.#lastCallId = callId
     const handler = this.#listener.handlers.get(path)
     if (handler === undefined) {
       this.#refuse(
@@ -109,7 +111,7 @@ export class ServerSide implements WireEnd {
   retire(): void {
     if (this.#retired) return
     this.#retired = true
-    this.transmit({ type: 'goaway' })
+    this.transmit({ type: 'goaway', lastCallId: this.#lastCallId })
     if (this.#calls.size === 0) this.hangUp()
   }
 

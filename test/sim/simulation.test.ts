@@ -1,0 +1,86 @@
+import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import corpus from '../../sim/corpus.json' with { type: 'json' }
+import { outside } from '../../sim/cluster/poison.ts'
+import type { Dress } from '../../sim/cluster/world.ts'
+import { runSeed } from '../../sim/simulation.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a reader needs to see it again. */
+const replay = (seed: number): string => `npm run sim -- --seed ${seed}`
+
+async function digestInAnotherProcess(seed: number): Promise<string> {
+  const { stdout } = await run(
+    process.execPath,
+    ['--import', 'tsx', 'sim/run.ts', '--seed', `${seed}`, '--digest'],
+    {
+      cwd: root,
+    },
+  )
+  return /^digest ([0-9a-f]{8})$/m.exec(stdout)?.[1] ?? stdout
+}
+
+describe('a simulated cluster', () => {
+  test('runs the same for the same seed, also in another process', { timeout: 120_000 }, async () => {
+    const first = await runSeed(11)
+    const second = await runSeed(11)
+    expect(second.checkpoints).toEqual(first.checkpoints)
+    expect(second.digest).toBe(first.digest)
+    expect((await runSeed(12)).digest).not.toBe(first.digest)
+    expect(await digestInAnotherProcess(11)).toBe(first.digest)
+  })
+
+  test(
+    'does not, where something of the outside gets in: the comparison would notice',
+    { timeout: 60_000 },
+    async () => {
+      let leak = 0
+      const leaky: Dress = (_nodeId, env) => ({
+        ...env,
+        random: {
+          below: (bound) => (env.random.below(bound) + leak++) % bound,
+          bytes: (count) => env.random.bytes(count),
+        },
+      })
+      const first = await runSeed(11, { dress: leaky })
+      expect((await runSeed(11, { dress: leaky })).digest).not.toBe(first.digest)
+    },
+  )
+
+  test('lets nothing of the outside be changed when it is over', async () => {
+    await runSeed(1, { durationMs: 100 })
+    expect(globalThis.setTimeout).toBe(outside.setTimeout)
+    expect(Date.now()).toBeGreaterThan(0)
+    expect(new Date()).toBeInstanceOf(Date)
+  })
+
+  test('acknowledges, reads and elects, and is struck by faults', { timeout: 60_000 }, async () => {
+    const { acknowledged, recordsRead, elections, faults, violation } = await runSeed(3)
+    expect(violation, replay(3)).toBeUndefined()
+    expect(acknowledged).toBeGreaterThan(100)
+    expect(recordsRead).toBeGreaterThan(acknowledged)
+    expect(elections).toBeGreaterThan(2)
+    expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(10)
+  })
+
+  test.each([...Array.from({ length: 20 }, (_, at) => at + 1), randomInt(2 ** 47), randomInt(2 ** 47)])(
+    'keeps every law with seed %d',
+    { timeout: 60_000 },
+    async (seed) => {
+      const { violation } = await runSeed(seed)
+      expect(violation, replay(seed)).toBeUndefined()
+    },
+  )
+})
+
+describe('a seed that once found a bug', () => {
+  test.each(corpus)('$seed stays good: $story', { timeout: 60_000 }, async ({ seed }) => {
+    const { violation } = await runSeed(seed)
+    expect(violation, replay(seed)).toBeUndefined()
+  })
+})
