@@ -37,7 +37,7 @@ export interface StoppedNode {
 }
 
 export async function stopNode(folder: string): Promise<StoppedNode> {
-  const groups = await fillFolder(testEnv(), folder)
+  const groups = await fillFolder(() => openLogStorage(testEnv(), folder, identity, smallLimits))
   const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))

@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { GroupId, LogEnv, LogStorage } from '../../src/log/index.ts'
+import type { GroupId, LogStorage } from '../../src/log/index.ts'
 import { DamagedEntryError, asGroupId, asOffset } from '../../src/log/index.ts'
 import type { Entry, HardState, LogMark } from '../../src/raft/types.ts'
 import { asLogIndex, asNodeId, asTerm } from '../../src/raft/types.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, flat, markOf } from './entries.ts'
-import { openLog } from './storage-env.ts'
 
 /** What a folder must hold of a group. */
 export interface ExpectedGroup {
@@ -24,10 +23,10 @@ export const stoppedGroups = [3, 4, 5, 6].map(asGroupId)
  * signposts, a moved low end, votes; LevelDB tables, a write-ahead log, several segments. The same bytes of entries
  * every time.
  */
-export async function fillFolder(env: LogEnv, directory: string): Promise<readonly ExpectedGroup[]> {
+export async function fillFolder(open: () => Promise<LogStorage>): Promise<readonly ExpectedGroup[]> {
   const groups = new Map<GroupId, ExpectedGroup>()
   for (let run = 0; run < 3; run++) {
-    const log = await openLog(env, directory)
+    const log = await open()
     if (run === 0) {
       await log.setClusterId('0badcafe')
       await log.commit(stoppedGroups.map((groupId) => ({ groupId, create: emptySnapshot })))
