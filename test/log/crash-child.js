@@ -1,19 +1,27 @@
 /**
  * Commits turns to the folder in argv[2] until it is killed, and prints `GROUP INDEX` for each group of a turn once the
- * turn is durable. Entry I of a group has I * 97 % 1500 payload bytes, all of them I % 251. Runs on the built code.
+ * turn is durable. Entry I of a group has I * 97 % 1500 payload bytes, all of them I % 251. Where the storage fails it
+ * prints the error, tries once more, prints that error as well, and ends. Runs on the built code, and loads little of it,
+ * since it is started a thousand times.
  */
-import { nodeClock } from '../../dist/env/node/clock.js'
 import { nodeDisk } from '../../dist/env/node/disk.js'
-import { nodeLogger } from '../../dist/env/node/logger.js'
-import { nodeRandom } from '../../dist/env/node/random.js'
 import { openLogStorage, payloadCrc32 } from '../../dist/log/index.js'
 import { chain } from '../../dist/raft/index.js'
 
+const logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => logger }
 const env = {
   disk: nodeDisk(),
-  clock: nodeClock(),
-  random: nodeRandom(),
-  logger: nodeLogger({ level: 'error' }),
+  clock: {
+    nowMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    defer: setImmediate,
+    setTimer(delayMs, callback) {
+      const timer = setTimeout(callback, delayMs)
+      return () => clearTimeout(timer)
+    },
+  },
+  random: { below: () => 0, bytes: (count) => new Uint8Array(count) },
+  logger,
 }
 const limits = { segmentThresholdBytes: 500, segmentBytes: 20_000, tailBytes: 1000 }
 const log = await openLogStorage(env, process.argv[2], { clusterName: 'test', nodeId: 'n1' }, limits)
@@ -45,8 +53,8 @@ function entryAfter(previous) {
   return { ...fields, digest: chain(previous.digest, fields) }
 }
 
-for (;;) {
-  const turn = groups.map((groupId) => {
+function nextTurn() {
+  return groups.map((groupId) => {
     const entries = []
     for (let i = 0; i <= groupId; i++) entries.push(entryAfter(entries.at(-1) ?? log.lastMark(groupId)))
     return {
@@ -55,6 +63,15 @@ for (;;) {
       hardState: { term: 1, votedFor: undefined, commit: log.lastMark(groupId).index },
     }
   })
-  await log.commit(turn)
-  process.stdout.write(groups.map((groupId) => `${groupId} ${log.lastMark(groupId).index}\n`).join(''))
+}
+
+try {
+  for (;;) {
+    await log.commit(nextTurn())
+    process.stdout.write(groups.map((groupId) => `${groupId} ${log.lastMark(groupId).index}\n`).join(''))
+  }
+} catch (error) {
+  const again = await log.commit(nextTurn()).catch((second) => second)
+  process.stdout.write(`failed ${error.name}: ${error.message}\nagain ${again?.message}\n`)
+  process.exit(3)
 }

@@ -1,5 +1,4 @@
-import { chmod, cp, mkdtemp, readFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, cp, readFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { StoreDamagedError } from '../../src/env/index.ts'
@@ -47,7 +46,7 @@ export async function stopNode(folder: string): Promise<StoppedNode> {
 
 /** Damages a copy of the folder, starts on it twice, and holds what it says against what it must. Throws where it lies. */
 export async function tryDamage(node: StoppedNode, damage: Damage, tally: Tally): Promise<void> {
-  const copy = await mkdtemp(join(tmpdir(), 'flotilla-damage-'))
+  const copy = `${node.folder}.damaged`
   try {
     await cp(node.folder, copy, { recursive: true })
     const ofKind = node.files.filter((file) => kindOf(file) === damage.kind)

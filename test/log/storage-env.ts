@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { access, constants, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach } from 'vitest'
@@ -87,6 +87,20 @@ afterEach(async () => {
 /** A folder that is gone after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'flotilla-log-'))
+  folders.push(folder)
+  return folder
+}
+
+/**
+ * The same in memory, where the system has such a place: for tests of what a killed process or damage leaves, which is the
+ * same there, and of which there are many.
+ */
+export async function quickFolder(): Promise<string> {
+  const base = await access('/dev/shm', constants.W_OK).then(
+    () => '/dev/shm',
+    () => tmpdir(),
+  )
+  const folder = await mkdtemp(join(base, 'flotilla-log-'))
   folders.push(folder)
   return folder
 }
