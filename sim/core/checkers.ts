@@ -187,6 +187,7 @@ export class Checkers {
       case 'heartbeat':
       case 'heartbeatReply':
       case 'snapshot':
+      case 'snapshotReply':
       case 'timeoutNow':
     }
   }

@@ -236,3 +236,20 @@ export class Group {
     this.settle(cutOff)
   }
 }
+
+/** What is on this node's disk, when all of it is written. */
+export function stored(group: Group, id: string, configuration = group.configuration): Bootstrap {
+  const { last, term, commit } = group.status(id)
+  const tail = group.core(id).entriesInMemory(asLogIndex(1), last.index, Infinity)!
+  const termRuns = tail
+    .filter((entry, at) => tail[at - 1]?.term !== entry.term)
+    .map((entry) => ({ firstIndex: entry.index, term: entry.term }))
+  return {
+    ...emptyBootstrap(configuration),
+    hardState: { term, votedFor: undefined, commit },
+    last,
+    termRuns,
+    tail,
+    configuration: group.status(id).configuration,
+  }
+}

@@ -5,12 +5,11 @@ import {
   chain,
   emptyBootstrap,
   joiningBootstrap,
-  type Bootstrap,
   type Configuration,
   type MemberChange,
 } from '../../src/raft/index.ts'
 import { encodeChange } from '../../src/raft/configuration.ts'
-import { configurationOf, everything, from, Group, ofType, to } from './group.ts'
+import { configurationOf, everything, from, Group, ofType, stored, to } from './group.ts'
 
 const three = ['a', 'b', 'c']
 const addVoter = (id: string, life = 0): MemberChange => ({ type: 'addVoter', id: asNodeId(id), life })
@@ -29,23 +28,6 @@ function led(voters: readonly string[], joiners: readonly string[] = []): Group 
 function heartbeats(group: Group, leader: string, cutOff: readonly string[] = []): void {
   group.tick(leader, 2)
   group.settle(cutOff)
-}
-
-/** What is on this node's disk, when all of it is written. */
-function stored(group: Group, id: string, configuration = group.configuration): Bootstrap {
-  const { last, term, commit } = group.status(id)
-  const tail = group.core(id).entriesInMemory(asLogIndex(1), last.index, Infinity)!
-  const termRuns = tail
-    .filter((entry, at) => tail[at - 1]?.term !== entry.term)
-    .map((entry) => ({ firstIndex: entry.index, term: entry.term }))
-  return {
-    ...emptyBootstrap(configuration),
-    hardState: { term, votedFor: undefined, commit },
-    last,
-    termRuns,
-    tail,
-    configuration: group.status(id).configuration,
-  }
 }
 
 describe('a configuration change is refused', () => {

@@ -224,7 +224,7 @@ export const mutants: readonly Mutant[] = [
       raft['election'].keepsToLeader = () => false
       raft['election'].hearsFromLeader = () => raft['core'].role === 'leader'
     },
-    { leases: true, plan: leasePlan },
+    { leases: true, plan: { ...leasePlan, weights: { ...leasePlan.weights, campaign: 8, transfer: 0 } } },
   ),
   mutant('chains entries to nothing', 'this design', ['assertion'], (raft) => {
     const core = raft['core']
