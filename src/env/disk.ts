@@ -34,6 +34,8 @@ export interface Store {
   iterate(range: KeyRange): AsyncIterable<KeyValue>
   /** Deletes a range, in bounded batches; not atomic. */
   clear(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void>
+  /** Gives the space of what was deleted in a range back to the file system. May take long; other calls go on. */
+  compact(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void>
   close(): Promise<void>
 }
 

@@ -8,6 +8,8 @@ import type { GroupId, IndexPoint } from './types.ts'
 
 /** Deletions in one batch: few enough that a turn doesn't wait long behind them. */
 const mostDeletions = 1000
+/** A group that had less in the store leaves its space to LevelDB's own merging: asking for it costs a flush each time. */
+const compactAboveBytes = 1024 * 1024
 
 /**
  * Gives space back after a turn has made durable that nobody needs it: entries and signposts below a low end, unnamed
@@ -77,11 +79,15 @@ export class Sweeper {
         return
       case 'destroyed':
         await this.#unlink(() => this.#segments.removeGroup(groupId))
-        for (const kind of [keyKind.byOffset, keyKind.byTime, keyKind.entry] as const) {
+        for (const kind of [keyKind.byOffset, keyKind.byTime] as const) {
           await this.#deleteAll(groupRange(kind, groupId))
         }
+        const entries = groupRange(keyKind.entry, groupId)
+        const deletedBytes = await this.#deleteAll(entries)
         if (this.#closed) return
         await this.#store.batch([{ type: 'del', key: groupKey(keyKind.destroyed, groupId) }], { sync: true })
+        // LevelDB would keep what is deleted until it happens to merge the tables that it lies in.
+        if (deletedBytes >= compactAboveBytes) await this.#store.compact(entries)
     }
   }
 
@@ -125,17 +131,21 @@ export class Sweeper {
     }
   }
 
-  async #deleteAll(range: Range): Promise<void> {
+  /** Returns how many bytes of values that were. */
+  async #deleteAll(range: Range): Promise<number> {
     let rest = range
+    let deletedBytes = 0
     while (!this.#closed) {
       const operations: StoreOperation[] = []
-      for await (const [key] of this.#store.iterate({ ...rest, limit: mostDeletions })) {
+      for await (const [key, value] of this.#store.iterate({ ...rest, limit: mostDeletions })) {
         operations.push({ type: 'del', key })
+        deletedBytes += value.length
       }
       const last = operations.at(-1)
-      if (last === undefined) return
+      if (last === undefined) break
       await this.#store.batch(operations, { sync: true })
       rest = { gte: justAfter(last.key), lt: rest.lt }
     }
+    return deletedBytes
   }
 }

@@ -72,6 +72,10 @@ class MemoryStore implements Store {
     this.#content.pairs = [...pairs.slice(0, from), ...pairs.slice(end)]
   }
 
+  async compact(): Promise<void> {
+    this.#refuseClosed()
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

@@ -16,7 +16,7 @@ const env = {
     wallMs: () => Date.now(),
     defer: setImmediate,
     setTimer(delayMs, callback) {
-      const timer = setTimeout(callback, delayMs)
+      const timer = setTimeout(() => callback(), delayMs)
       return () => clearTimeout(timer)
     },
   },

@@ -31,6 +31,7 @@ function faultyStore(store: Store, faults: Faults): Store {
     get: (key) => store.get(key),
     iterate: (range) => store.iterate(range),
     clear: (range) => store.clear(range),
+    compact: (range) => store.compact(range),
     close: () => store.close(),
     async batch(operations, options) {
       await faults.stall?.()

@@ -57,6 +57,7 @@ export class PowerCutDisk implements Disk {
       get: async (key) => guarded(() => store.get(key)),
       iterate: (range) => store.iterate(range),
       clear: async (range) => guarded(() => store.clear(range)),
+      compact: async (range) => guarded(() => store.compact(range)),
       batch: async (operations, options) =>
         guarded(async () => {
           await store.batch(operations, options)

@@ -54,6 +54,7 @@ function closingWith(store: Store, after: () => Promise<void>): Store {
     iterate: (range) => store.iterate(range),
     batch: () => refuse('a batch'),
     clear: () => refuse('a deletion'),
+    compact: () => refuse('a compaction'),
     async close() {
       await store.close()
       await after()

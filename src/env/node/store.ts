@@ -3,7 +3,10 @@ import type { KeyRange, KeyValue, Store, StoreOperation } from '../disk.ts'
 import { StoreDamagedError, StoreLockedError } from '../disk.ts'
 import { findLevelDamage } from './level-files.ts'
 
-type Database = Level<Uint8Array, Uint8Array>
+/** `level` is classic-level in Node.js, which can do more than what `level` declares for all platforms. */
+type Database = Level<Uint8Array, Uint8Array> & {
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
 
 /** LevelDB's memtable and write-ahead log; two of them may be in memory at a time. */
 const writeBufferBytes = 16 * 1024 * 1024
@@ -18,7 +21,7 @@ const maxOpenFiles = 1000
 
 export async function openLevelStore(directory: string): Promise<Store> {
   await refuseDamaged(directory)
-  const database: Database = new Level<Uint8Array, Uint8Array>(directory, {
+  const database = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     // Payloads mostly come compressed by producers, and the rest isn't worth the turn's time.
@@ -26,7 +29,7 @@ export async function openLevelStore(directory: string): Promise<Store> {
     writeBufferSize: writeBufferBytes,
     cacheSize: cacheBytes,
     maxOpenFiles,
-  })
+  }) as Database
   try {
     await database.open()
   } catch (error) {
@@ -90,6 +93,10 @@ class LevelStore implements Store {
 
   async clear(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
     await this.#write(() => this.#database.clear({ gte: range.gte, lt: range.lt }))
+  }
+
+  async compact(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
+    await this.#database.compactRange(range.gte, range.lt)
   }
 
   async close(): Promise<void> {
