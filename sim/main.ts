@@ -60,11 +60,15 @@ async function runSeeds(options: SwarmOptions, io: Io): Promise<number> {
   const progress = new Progress(io, options, startMs)
   let digest = ''
   if (options.seeds !== 1) io.tell(`seeds from ${firstSeed}, ${options.jobs} at a time`)
-  const failed = await runSwarm(goal, io.nowMs, (outcome) => {
-    digest = outcome.digest
-    add(summary, outcome)
-    progress.show(summary)
-  })
+  const failed = await runSwarm(
+    goal,
+    () => io.nowMs(),
+    (outcome) => {
+      digest = outcome.digest
+      add(summary, outcome)
+      progress.show(summary)
+    },
+  )
   progress.clear()
   const wallMs = io.nowMs() - startMs
   const neverStruck = idleFaults(options, summary)

@@ -68,6 +68,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
 async function runPhases(world: World): Promise<void> {
   const topic = await setUp(world)
   if (topic === undefined) return
+  for (const { groupId, replicaNodeIds } of topic.partitions) world.votersOf.set(groupId, replicaNodeIds)
   const scene = new Scene(world, topic)
   const workload = new Workload(scene)
   const groups = [0, ...topic.partitions.map(({ groupId }) => groupId)]

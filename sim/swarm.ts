@@ -61,7 +61,10 @@ function work(
   took: (outcome: SeedOutcome) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [])
+    const child: ChildProcess = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [], {
+      // The sources run as they are, whoever started this process.
+      execArgv: ['--import', import.meta.resolve('tsx')],
+    })
     let seed: number | undefined
     const goOn = (): void => {
       seed = take()

@@ -147,6 +147,19 @@ export class DurableLogs {
     )
   }
 
+  /** A node leads: a majority must have voted for it durably, or have gone on to a later term since. */
+  elected(groupId: number, term: number, leader: string, voters: readonly string[]): void {
+    const granted = voters.filter((nodeId) => {
+      const log = this.#logOf(nodeId, groupId)
+      return log.term > term || (log.term === term && log.votedFor === leader)
+    })
+    if (granted.length * 2 > voters.length) return
+    this.#report(
+      'leader-without-votes',
+      `${leader} leads group ${groupId} in term ${term} with ${granted.length} of ${voters.length} votes on disks`,
+    )
+  }
+
   /** From the newest on: acknowledgements are mostly of what came last. */
   #entryWith({ entries }: DurableLog, offset: number): DurableEntry | undefined {
     for (let index = entries.length - 1; index > 0; index--) {

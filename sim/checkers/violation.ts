@@ -12,6 +12,7 @@ export const laws = {
   'watermark-back': 'the high watermark of a running replica never goes back',
   'two-leaders': 'a term has one leader',
   'vote-twice': 'a replica gives one vote in a term, whatever happens to its process',
+  'leader-without-votes': 'whoever leads has the votes of a majority on stable storage',
   'log-matching': 'an index and a term name one entry, on all disks',
   'committed-changed': 'a committed entry never changes',
   'acknowledged-not-durable': 'when an append is acknowledged, a majority has it on stable storage',

@@ -146,9 +146,7 @@ export class SimNode {
 
   #logged(life: Life, { level, message, fields }: LogLine): void {
     if (message === 'leadership' && fields['role'] === 'leader') {
-      this.#world.replicas.leads(Number(fields['group']), Number(fields['term']), this.id)
-      this.#world.leaders.set(Number(fields['group']), this.id)
-      this.#world.note(`${this.id} leads group ${String(fields['group'])} in term ${String(fields['term'])}`)
+      this.#world.leads(Number(fields['group']), Number(fields['term']), this.id)
     }
     if (level === 'debug') return
     this.#world.note(`${life.name} ${level} ${message} ${textOf(fields)}`)

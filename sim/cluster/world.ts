@@ -49,6 +49,8 @@ export class World {
   readonly counts = new Map<string, number>()
   /** Who last said that it leads a group. */
   readonly leaders = new Map<number, string>()
+  /** Who votes in a group, as far as it is known here: the metadata group and the topic that lasts. */
+  readonly votersOf = new Map<number, readonly string[]>()
   readonly notes: string[] = []
   readonly #dress: Dress | undefined
 
@@ -66,6 +68,7 @@ export class World {
     this.durableLogs = new DurableLogs(report)
     const ids = Array.from({ length: plan.nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((nodeId) => ({ nodeId, address: `${nodeId}:${PORT}` }))
+    this.votersOf.set(0, ids)
     this.nodes = ids.map((id) => new SimNode(this, id))
   }
 
@@ -80,8 +83,17 @@ export class World {
   }
 
   report(law: Law, detail: string): void {
-    this.note(`VIOLATION ${law}: ${detail}`)
+    this.note(`VIOLATION ${law}`)
     this.violations.push({ law, timeMs: this.timeline.nowMs, detail })
+  }
+
+  /** A node says that it leads a group. */
+  leads(groupId: number, term: number, nodeId: string): void {
+    this.note(`${nodeId} leads group ${groupId} in term ${term}`)
+    this.leaders.set(groupId, nodeId)
+    this.replicas.leads(groupId, term, nodeId)
+    const voters = this.votersOf.get(groupId)
+    if (voters !== undefined) this.durableLogs.elected(groupId, term, nodeId, voters)
   }
 
   /** A fault did what it is for. */

@@ -1,7 +1,20 @@
 import { RandomStream } from '../core/random.ts'
 import type { SimNode } from '../cluster/node.ts'
 import type { World } from '../cluster/world.ts'
-import type { Fault } from './kinds.ts'
+import type { Fault, WorldFault } from './kinds.ts'
+
+type NetworkFault = Extract<
+  WorldFault,
+  | 'partition'
+  | 'one-way'
+  | 'isolate-leader'
+  | 'clog'
+  | 'swizzle'
+  | 'slow-link'
+  | 'client-cut'
+  | 'reset'
+  | 'half-open'
+>
 
 /** Carries out the faults of a plan. What strikes is counted; what finds nothing to strike is not. */
 export class Nemesis {
@@ -48,7 +61,7 @@ export class Nemesis {
       case 'client-cut':
       case 'reset':
       case 'half-open':
-        return this.#strikeNetwork(fault)
+        return this.#strikeNetwork(fault.kind, fault)
       case 'disk-stall':
       case 'disk-slow':
       case 'io-error':
@@ -84,13 +97,13 @@ export class Nemesis {
 
   // -- network -------------------------------------------------------------------------------------------------
 
-  #strikeNetwork(fault: Fault): boolean {
+  #strikeNetwork(kind: NetworkFault, fault: Fault): boolean {
     const { fabric, timeline } = this.#world
     const untilUs = timeline.nowUs + fault.forMs * 1000
     const hosts = this.#hosts()
     const from = this.#node(fault.target).id
     const to = this.#other(from, fault.other)
-    switch (fault.kind) {
+    switch (kind) {
       case 'partition':
         return this.#separate(
           hosts.filter((_, at) => ((fault.amount >> at) & 1) === 1),
@@ -123,11 +136,12 @@ export class Nemesis {
         const client = this.#clients[fault.target % Math.max(1, this.#clients.length)]
         return client !== undefined && this.#separate([client], untilUs)
       }
-      default: {
+      case 'reset':
+      case 'half-open': {
         const wires = [...fabric.wires].filter((wire) => !wire.isBlackHole)
         const wire = wires[fault.amount % Math.max(1, wires.length)]
         if (wire === undefined) return false
-        if (fault.kind === 'reset') wire.reset('connection reset')
+        if (kind === 'reset') wire.reset('connection reset')
         else wire.isBlackHole = true
         return true
       }

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { main, type Io } from '../../sim/main.ts'
 import { parseOptions } from '../../sim/options.ts'
 import { drawPlan, type Plan } from '../../sim/plan.ts'
@@ -70,8 +70,7 @@ test(
   'a run that breaks a law is exit code 1, with a command that replays it and a smaller plan',
   { timeout: 120_000 },
   async () => {
-    const check = ProducerTable.prototype.check
-    ProducerTable.prototype.check = () => ({ type: 'next' })
+    const check = vi.spyOn(ProducerTable.prototype, 'check').mockReturnValue({ type: 'next' })
     try {
       const argv = [
         '--first-seed',
@@ -100,7 +99,7 @@ test(
       expect(await main(['--repro', join(folder, 'repro.json')], io)).toBe(1)
       expect(told.join('\n')).toContain('broke duplicate')
     } finally {
-      ProducerTable.prototype.check = check
+      check.mockRestore()
     }
   },
 )

@@ -265,6 +265,11 @@ class SimStore implements Store {
     }
   }
 
+  async compact(): Promise<void> {
+    this.#refuseClosed()
+    await this.#delay()
+  }
+
   async clear(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
     this.#refuseClosed()
     const names = this.#content.range(nameOf(range.gte), nameOf(range.lt))
