@@ -1,13 +1,14 @@
-import type { File, Files, Logger } from '../env/index.ts'
-import { MalformedBytesError } from './errors.ts'
+import type { File, Files } from '../env/index.ts'
+import { FolderDamagedError, MalformedBytesError } from './errors.ts'
 import { decodeTurnNumber, encodeTurnNumber } from './records.ts'
 
 export const durableTurnName = 'turn'
 
 /** What the number's checksum covers besides it. */
 const seal = new TextEncoder().encode(durableTurnName)
-/** The number and its checksum. */
-const recordBytes = 12
+/** The number and its checksum; twice, so that a flipped bit costs one of them. */
+const copyBytes = 12
+const copies = 2
 
 /**
  * DIRECTORY/turn: the newest turn that is known to have been durable as a whole. It stands outside of LevelDB so that it
@@ -15,34 +16,54 @@ const recordBytes = 12
  */
 export class DurableTurnFile {
   readonly #file: File
+  readonly #directory: string
 
-  private constructor(file: File) {
+  private constructor(file: File, directory: string) {
     this.#file = file
+    this.#directory = directory
   }
 
   static async open(files: Files, directory: string): Promise<DurableTurnFile> {
-    return new DurableTurnFile(await files.open(`${directory}/${durableTurnName}`))
+    return new DurableTurnFile(await files.open(`${directory}/${durableTurnName}`), directory)
   }
 
-  /** 0 where nothing was noted yet, or where it can't be read: the last turn then counts as uncertain, which is safe. */
-  async read(logger: Logger): Promise<number> {
-    const bytes = await this.#file.read(0, recordBytes)
-    if (bytes.length === 0) return 0
-    try {
-      return decodeTurnNumber(bytes, seal)
-    } catch (error) {
-      if (!(error instanceof MalformedBytesError)) throw error
-      logger.warn({ err: error }, 'the note of the last durable turn is damaged and is left out of account')
-      return 0
+  /**
+   * 0 where nothing was noted yet. Throws FolderDamagedError where the file holds something else: then nobody knows what
+   * the store must have.
+   */
+  async read(): Promise<number> {
+    const bytes = await this.#file.read(0, copies * copyBytes)
+    // Where the file was new, a power cut may leave it empty or with zeros.
+    if (bytes.every((byte) => byte === 0)) return 0
+    let newest: number | undefined
+    for (let at = 0; at < bytes.length; at += copyBytes) {
+      const turn = turnIn(bytes.subarray(at, at + copyBytes))
+      if (turn !== undefined) newest = Math.max(turn, newest ?? 0)
     }
+    if (newest !== undefined) return newest
+    throw new FolderDamagedError(
+      this.#directory,
+      `has a file ${durableTurnName} that isn't what the node wrote, so nobody can tell whether its store has all that it must ` +
+        'have; put the file back, or move the folder away and let the node come back from the others',
+    )
   }
 
   async write(turn: number, options: { readonly sync: boolean }): Promise<void> {
-    await this.#file.write([encodeTurnNumber(turn, seal)], 0)
+    const copy = encodeTurnNumber(turn, seal)
+    await this.#file.write(Array<Uint8Array>(copies).fill(copy), 0)
     if (options.sync) await this.#file.sync()
   }
 
   async close(): Promise<void> {
     await this.#file.close()
+  }
+}
+
+function turnIn(bytes: Uint8Array): number | undefined {
+  try {
+    return decodeTurnNumber(bytes, seal)
+  } catch (error) {
+    if (error instanceof MalformedBytesError) return undefined
+    throw error
   }
 }

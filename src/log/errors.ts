@@ -63,6 +63,16 @@ export class FolderMismatchError extends Error {
   }
 }
 
+/** Something that concerns the whole data folder isn't what was written. Nothing was changed. */
+export class FolderDamagedError extends Error {
+  override readonly name = 'FolderDamagedError'
+  readonly directory: string
+  constructor(directory: string, detail: string) {
+    super(`the data folder ${directory} ${detail}`)
+    this.directory = directory
+  }
+}
+
 /** Bytes that aren't what they should be: cut short, of an unknown version, or with a wrong checksum. */
 export class MalformedBytesError extends Error {
   override readonly name = 'MalformedBytesError'

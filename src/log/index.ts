@@ -26,6 +26,7 @@ export { LogAssertionError } from './assert.ts'
 export {
   DamagedEntryError,
   EntriesCompactedError,
+  FolderDamagedError,
   FolderMismatchError,
   MalformedBytesError,
   StorageFailedError,

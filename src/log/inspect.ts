@@ -86,8 +86,8 @@ const mostDamageTexts = 10
 
 /**
  * Reads and verifies all of a stopped node's folder and changes nothing; `env.disk` should be one that can't write. Throws
- * FolderMismatchError where the folder is none of Flotilla's or of another format, StoreDamagedError where LevelDB's own
- * files are damaged.
+ * FolderMismatchError where the folder is none of Flotilla's or of another format, StoreDamagedError or
+ * FolderDamagedError where LevelDB's own files or the note of the last turn are damaged.
  */
 export async function inspectFolder(
   env: Pick<LogEnv, 'disk' | 'clock' | 'logger'>,
@@ -146,10 +146,10 @@ export async function inspectFolder(
   }
 }
 
-async function readDurable(env: Pick<LogEnv, 'disk' | 'logger'>, directory: string): Promise<number> {
+async function readDurable(env: Pick<LogEnv, 'disk'>, directory: string): Promise<number> {
   const file = await DurableTurnFile.open(env.disk.files, directory)
   try {
-    return await file.read(env.logger)
+    return await file.read()
   } finally {
     await file.close()
   }

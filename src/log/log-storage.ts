@@ -46,7 +46,8 @@ const mostReadAttempts = 10
 
 /**
  * Opens a node's data folder, creating it where it isn't there, and checks all that it holds.
- * Throws FolderMismatchError where it isn't this node's, StoreLockedError where another process has it.
+ * Throws FolderMismatchError where it isn't this node's, StoreLockedError where another process has it, StoreDamagedError or
+ * FolderDamagedError where nobody could tell what is missing.
  */
 export async function openLogStorage(
   env: LogEnv,
@@ -65,7 +66,7 @@ export async function openLogStorage(
   let durableTurn: DurableTurnFile | undefined
   try {
     durableTurn = await DurableTurnFile.open(files, directory)
-    await claimFolder(store, directory, identity, await durableTurn.read(env.logger))
+    await claimFolder(store, directory, identity, await durableTurn.read())
     await files.makeDirectory(segmentsDirectory)
     await files.syncDirectory(directory)
     const clusterId = await readClusterId(store)

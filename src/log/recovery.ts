@@ -35,7 +35,7 @@ export async function recover(
   logger: Logger,
 ): Promise<Recovery> {
   const startedMs = clock.nowMs()
-  const last = await readLastTurn(store, await durableTurn.read(logger))
+  const last = await readLastTurn(store, await durableTurn.read())
   const damage = await checkLastTurn(store, segments, last, logger)
   const scan = new FolderScan(store, limits, clock, logger, damage)
   await scan.run(last.damage)

@@ -2,7 +2,7 @@ import { chmod, cp, readFile, readdir, rename, rm, truncate, writeFile } from 'n
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { StoreDamagedError } from '../../src/env/index.ts'
-import { FolderMismatchError, openLogStorage } from '../../src/log/index.ts'
+import { FolderDamagedError, FolderMismatchError, openLogStorage } from '../../src/log/index.ts'
 import type { LogStorage } from '../../src/log/index.ts'
 import { checkGroup, fillFolder, stoppedGroups } from './stopped-folder.ts'
 import type { ExpectedGroup } from './stopped-folder.ts'
@@ -128,7 +128,9 @@ async function start<T>(
   look: (log: LogStorage, group: ExpectedGroup) => Promise<T>,
 ): Promise<(T | 'refused')[]> {
   const log = await openLogStorage(testEnv(), folder, identity, smallLimits).catch((error: unknown) => {
-    const named = error instanceof StoreDamagedError || error instanceof FolderMismatchError
+    const named = [StoreDamagedError, FolderMismatchError, FolderDamagedError].some(
+      (kind) => error instanceof kind,
+    )
     // LevelDB's own words, or the system's, with the path in them.
     const told = error instanceof Error && error.message.includes(folder)
     if (named || told) return undefined

@@ -34,7 +34,7 @@ function faultyStore(store: Store, faults: Faults): Store {
     compact: (range) => store.compact(range),
     close: () => store.close(),
     async batch(operations, options) {
-      await faults.stall?.()
+      if (faults.stall !== undefined) await faults.stall()
       faults.beforeBatch?.(operations, options.sync)
       await store.batch(faults.keep === undefined ? operations : operations.filter(faults.keep), options)
     },
@@ -67,13 +67,13 @@ function faultyFile(file: File, path: string, faults: Faults): File {
     truncate: (length) => file.truncate(length),
     close: () => file.close(),
     async write(chunks, position) {
-      await faults.stall?.()
+      if (faults.stall !== undefined) await faults.stall()
       faults.beforeWrite?.(path)
       if (faults.keepWrite?.(path) === false) return
       await file.write(chunks, position)
     },
     async sync() {
-      await faults.stall?.()
+      if (faults.stall !== undefined) await faults.stall()
       faults.beforeSync?.(path)
       await file.sync()
     },

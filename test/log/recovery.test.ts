@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Disk } from '../../src/env/index.ts'
 import type { Entry } from '../../src/raft/types.ts'
 import { asLogIndex, asTerm } from '../../src/raft/types.ts'
-import { DamagedEntryError, asGroupId, asOffset } from '../../src/log/index.ts'
+import { DamagedEntryError, FolderDamagedError, asGroupId, asOffset } from '../../src/log/index.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
 import { bytesOf, emptySnapshot, entriesAfter, entryAfter, flat } from './entries.ts'
 import { faultyDisk } from './faulty-disk.ts'
@@ -333,5 +333,46 @@ describe('damage', () => {
     await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(0) }])
     await log.close()
     expect(damageOf(await openLog(testEnv(disk), '/data'), group)).toBeUndefined()
+  })
+})
+
+describe('the note of the last turn', () => {
+  async function withNote(change: (bytes: Uint8Array) => Uint8Array): Promise<Disk> {
+    const { disk } = await stopped({ noted: true })
+    const file = await disk.files.open('/data/turn')
+    const bytes = await file.read(0, 1000)
+    await file.truncate(0)
+    await file.write([change(bytes)], 0)
+    await file.close()
+    return disk
+  }
+
+  it('that is something else keeps the node from starting, for it says what the store must have', async () => {
+    for (const change of [(bytes: Uint8Array) => bytes.subarray(0, 10), () => bytesOf(700, 1)]) {
+      const opening = openLog(testEnv(await withNote(change)), '/data')
+      await expect(opening).rejects.toThrow(FolderDamagedError)
+      await expect(opening).rejects.toThrow(
+        "the data folder /data has a file turn that isn't what the node wrote",
+      )
+    }
+  })
+
+  it('is read from its other copy where a bit of one is flipped', async () => {
+    for (let byte = 0; byte < 24; byte++) {
+      const disk = await withNote((bytes) => bytes.map((value, i) => (i === byte ? value ^ 4 : value)))
+      await cutTail(disk, 100)
+      const log = await openLog(testEnv(disk), '/data')
+      expect(damageOf(log, group)).toMatch('of the last turn, which was durable')
+      await log.close()
+    }
+  })
+
+  it('that is empty, or zeros as after a power cut, says nothing: the last turn is only looked at', async () => {
+    for (const change of [() => new Uint8Array(0), (bytes: Uint8Array) => bytes.fill(0)]) {
+      const disk = await withNote(change)
+      const log = await openLog(testEnv(disk), '/data')
+      expect(damageOf(log, group)).toBeUndefined()
+      await log.close()
+    }
   })
 })

@@ -18,7 +18,7 @@ it(`three server processes, killed ${kills} times at random moments, one or all 
   )
   const { nodeIds } = processes
   for (const nodeId of nodeIds) processes.start(nodeId)
-  const client = await connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
+  const client = connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
   try {
     await client.topics.create('lines', { partitions: 2 })
     const traffic = new Traffic(client, 'lines').start()
