@@ -25,7 +25,6 @@ export const ALL_HELD = 0
 export const BROKEN = 1
 export const WRONG_USE = 2
 
-const SHRINK_MS = 60_000
 /** After so many runs with all faults, one that never struck tests nothing. */
 const SEEDS_THAT_STRIKE = 1000
 const PROGRESS_EVERY_MS = 10_000
@@ -109,9 +108,9 @@ async function explain(seed: number, violation: Violation, options: SwarmOptions
   )
   const plan = drawPlan(seed, options.plan)
   let smallest = { plan, violation, tries: 0 }
-  if (options.shrink) {
-    io.tell(`making it smaller, up to ${SHRINK_MS / 1000} s …`)
-    const untilMs = io.nowMs() + SHRINK_MS
+  if (options.shrinkMs > 0) {
+    io.tell(`making it smaller, up to ${options.shrinkMs / 1000} s …`)
+    const untilMs = io.nowMs() + options.shrinkMs
     const attempt = async (smaller: Plan): Promise<Violation | undefined> =>
       (await runPlan(smaller)).violation
     smallest = await shrink(plan, violation, attempt, () => io.nowMs() < untilMs)

@@ -19,7 +19,8 @@ export interface SwarmOptions {
   readonly output: 'table' | 'json'
   /** A repro.json to run again. */
   readonly repro: string | undefined
-  readonly shrink: boolean
+  /** A failing plan is made smaller for so long at most. */
+  readonly shrinkMs: number
 }
 
 export type Command =
@@ -48,7 +49,7 @@ const settings = {
   out: { type: 'string' },
   output: { type: 'string' },
   repro: { type: 'string' },
-  'no-shrink': { type: 'boolean' },
+  'shrink-seconds': { type: 'string' },
 } as const
 
 /** Throws UsageError, which says what is wrong and what would be right. */
@@ -74,7 +75,7 @@ export function parseOptions(argv: readonly string[]): Command {
       out: values.out ?? '.',
       output,
       repro: values.repro,
-      shrink: values['no-shrink'] !== true,
+      shrinkMs: 1000 * (number('shrink-seconds', values['shrink-seconds'], 0, 100_000) ?? 60),
     },
   }
 }
@@ -153,7 +154,7 @@ usage: npm run sim -- [options]
   --seconds N               virtual time under load; default 30
   --digest                  with --seed: print the digest of the whole trace
   --repro FILE              run the plan in a repro.json again
-  --no-shrink               leave a failing plan as it is
+  --shrink-seconds N        make a failing plan smaller for so long; default 60
   --out DIR                 where repro.json goes; default: here
   --output table|json       how the summary is printed
   --core                    the consensus core alone, over datagrams (see --core --help)

@@ -130,7 +130,7 @@ async function converge(world: World, scene: Scene): Promise<void> {
     )
     return
   }
-  world.ledger.finish((partition) => verification.endOf(partition))
+  world.ledger.finish()
 }
 
 /** Whether a node may stay dead: all partitions keep a majority without those that are retired so far and it. */

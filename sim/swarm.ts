@@ -1,9 +1,12 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { PlanOptions } from './plan.ts'
 import { runSeed } from './simulation.ts'
 import type { Violation } from './checkers/violation.ts'
 import type { RunFigures } from './summary.ts'
+
+const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 
 /** What a run came to, in a form that crosses processes. */
 export interface SeedOutcome extends RunFigures {
@@ -63,7 +66,7 @@ function work(
   return new Promise((resolve, reject) => {
     const child: ChildProcess = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [], {
       // The sources run as they are, whoever started this process.
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      execArgv: ['--import', loader],
     })
     let seed: number | undefined
     const goOn = (): void => {

@@ -13,7 +13,6 @@ export class Verification {
   /** What is still waited for, for the message if it never comes. */
   waitingFor = 'the beginning'
   isDone = false
-  readonly #ends = new Map<number, number>()
 
   constructor(scene: Scene, nodes: readonly SimNode[]) {
     this.#scene = scene
@@ -37,11 +36,12 @@ export class Verification {
     while (this.#scene.pending > 0) await sleep(100)
     for (const { partition, replicaNodeIds } of this.#scene.topic.partitions) {
       this.waitingFor = `the confirmed end of partition ${partition}`
+      const seen = this.#scene.world.ledger.history(partition).length
       const { highWatermark } = await client.client.cluster.listOffsets(TOPIC, partition, {
         consistency: 'linearizable',
         timeoutMs: 60_000,
       })
-      this.#ends.set(partition, highWatermark)
+      if (highWatermark < seen) this.#isShorter(partition, seen, highWatermark)
       for (const node of this.#nodes) {
         if (!replicaNodeIds.includes(node.id)) continue
         this.waitingFor = `all ${highWatermark} records of partition ${partition} on ${node.id}`
@@ -92,8 +92,8 @@ export class Verification {
     return sighting.endOf(partition) >= end
   }
 
-  /** Of the confirmed ends, once they are known. */
-  endOf(partition: number): number {
-    return this.#ends.get(partition) ?? 0
+  #isShorter(partition: number, seen: number, end: number): void {
+    const detail = `partition ${partition} was seen up to ${seen}, and its leader says that it ends at ${end}`
+    this.#scene.world.report('acknowledged-lost', detail)
   }
 }

@@ -89,7 +89,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'says synced without a sync of LevelDB',
     source: 'Jepsen, NATS 2.12.1',
-    laws: ['acknowledged-not-durable'],
+    laws: ['acknowledged-not-durable', 'leader-without-votes'],
     dress: (_nodeId, env) =>
       withStore(env, (store) => ({ batch: (operations) => store.batch(operations, { sync: false }) })),
   },

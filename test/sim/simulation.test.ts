@@ -9,6 +9,8 @@ import type { Dress } from '../../sim/cluster/world.ts'
 import { runSeed } from '../../sim/simulation.ts'
 
 const run = promisify(execFile)
+/** Of the runs that are compared: a digest differs at once or never. */
+const DURATION_MS = 6000
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What a reader needs to see it again. */
@@ -17,7 +19,7 @@ const replay = (seed: number): string => `npm run sim -- --seed ${seed}`
 async function digestInAnotherProcess(seed: number): Promise<string> {
   const { stdout } = await run(
     process.execPath,
-    ['--import', 'tsx', 'sim/run.ts', '--seed', `${seed}`, '--digest'],
+    ['--import', 'tsx', 'sim/run.ts', '--seed', `${seed}`, '--seconds', `${DURATION_MS / 1000}`, '--digest'],
     {
       cwd: root,
     },
@@ -27,11 +29,12 @@ async function digestInAnotherProcess(seed: number): Promise<string> {
 
 describe('a simulated cluster', () => {
   test('runs the same for the same seed, also in another process', { timeout: 120_000 }, async () => {
-    const first = await runSeed(11)
-    const second = await runSeed(11)
+    const options = { durationMs: DURATION_MS }
+    const first = await runSeed(11, options)
+    const second = await runSeed(11, options)
     expect(second.checkpoints).toEqual(first.checkpoints)
     expect(second.digest).toBe(first.digest)
-    expect((await runSeed(12)).digest).not.toBe(first.digest)
+    expect((await runSeed(12, options)).digest).not.toBe(first.digest)
     expect(await digestInAnotherProcess(11)).toBe(first.digest)
   })
 
@@ -47,8 +50,9 @@ describe('a simulated cluster', () => {
           bytes: (count) => env.random.bytes(count),
         },
       })
-      const first = await runSeed(11, { dress: leaky })
-      expect((await runSeed(11, { dress: leaky })).digest).not.toBe(first.digest)
+      const options = { durationMs: DURATION_MS, dress: leaky }
+      const first = await runSeed(11, options)
+      expect((await runSeed(11, options)).digest).not.toBe(first.digest)
     },
   )
 
@@ -68,7 +72,7 @@ describe('a simulated cluster', () => {
     expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(10)
   })
 
-  test.each([...Array.from({ length: 20 }, (_, at) => at + 1), randomInt(2 ** 47), randomInt(2 ** 47)])(
+  test.each([...Array.from({ length: 12 }, (_, at) => at + 1), randomInt(2 ** 47), randomInt(2 ** 47)])(
     'keeps every law with seed %d',
     { timeout: 60_000 },
     async (seed) => {
