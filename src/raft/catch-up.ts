@@ -25,6 +25,12 @@ export class CatchUp {
   /** Memory can't serve `progress`; `before` is the mark before its next entry, if that is known. */
   begin(progress: Progress, before: LogMark | undefined): void {
     const { log, outbox, config } = this.#core
+    assert(progress.state !== 'snapshot', 'raft.catch-up-state', () => progress.id)
+    assert(
+      progress.fetchFrom === undefined,
+      'raft.fetch-twice',
+      () => `${progress.id} from ${progress.fetchFrom}`,
+    )
     if (progress.next <= log.lowEnd.index) {
       this.#wantSnapshot(progress)
       return
@@ -100,6 +106,11 @@ export class CatchUp {
     const core = this.#core
     if (transfer === undefined || transfer.sent || transfer.waits || core.snapshotBudget <= 0) return
     const { snapshot, offset } = transfer
+    assert(
+      offset <= snapshot.state.length,
+      'raft.chunk-offset',
+      () => `${offset} of ${snapshot.state.length}`,
+    )
     const totalBytes = snapshot.state.length
     const chunk = snapshot.state.subarray(offset, offset + core.config.maxSnapshotChunkBytes)
     transfer.sent = true

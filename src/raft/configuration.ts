@@ -127,14 +127,14 @@ class BytesReader {
 
   byte(): number {
     const byte = this.#bytes[this.#at]
-    assert(byte !== undefined, 'raft.configuration-truncated')
+    assert(byte !== undefined, 'raft.configuration-truncated-byte')
     this.#at += 1
     return byte
   }
 
   id(): NodeId {
     const length = this.byte()
-    assert(this.#at + length <= this.#bytes.length, 'raft.configuration-truncated')
+    assert(this.#at + length <= this.#bytes.length, 'raft.configuration-truncated-id')
     this.#at += length
     return asNodeId(decoder.decode(this.#bytes.subarray(this.#at - length, this.#at)))
   }
@@ -146,7 +146,7 @@ class BytesReader {
   life(): number {
     let life = 0
     for (let at = 0, unit = 1; at < 7; at += 1, unit *= 256) life += this.byte() * unit
-    assert(Number.isSafeInteger(life), 'raft.configuration-life', () => `life ${life}`)
+    assert(Number.isSafeInteger(life), 'raft.configuration-life-read', () => `life ${life}`)
     return life
   }
 
@@ -162,9 +162,9 @@ export function decodeChange(bytes: Uint8Array): {
   readonly previous: Configuration | undefined
 } {
   if (bytes[0] !== CHANGE_VERSION) return { configuration: decodeConfiguration(bytes), previous: undefined }
-  assert(bytes.length >= 3, 'raft.configuration-truncated')
+  assert(bytes.length >= 3, 'raft.configuration-truncated-change')
   const end = 3 + bytes[1]! + (bytes[2]! << 8)
-  assert(end < bytes.length, 'raft.configuration-truncated')
+  assert(end < bytes.length, 'raft.configuration-truncated-previous')
   return {
     configuration: decodeConfiguration(bytes.subarray(3, end)),
     previous: decodeConfiguration(bytes.subarray(end)),

@@ -168,6 +168,7 @@ export class Core {
    */
   hardState(): HardState {
     const commit = asLogIndex(Math.min(this.commit, this.durability.persisted))
+    assert(!this.failed, 'raft.hard-state-failed')
     return { term: this.term, votedFor: this.votedFor, commit }
   }
 
@@ -242,6 +243,7 @@ export class Core {
     if (term !== this.term) this.#enterTerm(term)
     const wasFollower = this.role === 'follower'
     this.#leaveLeadership()
+    assert(leader !== this.id, 'raft.follows-itself')
     this.role = 'follower'
     this.leader = leader
     if (!wasFollower || leader !== undefined) this.resetElectionTimer()
@@ -258,6 +260,7 @@ export class Core {
 
   becomeCandidate(): void {
     assert(this.role !== 'leader', 'raft.leader-stands')
+    assert(this.mayCampaign(), 'raft.stands-without-standing', () => this.id)
     this.#enterTerm(asTerm(this.term + 1))
     this.role = 'candidate'
     this.leader = undefined
@@ -286,6 +289,7 @@ export class Core {
 
   /** Leaders: one for each other member; who stays is known already. */
   #refreshFollowers(): void {
+    assert(this.role === 'leader', 'raft.followers-leader', () => this.role)
     const next = asLogIndex(this.log.last.index + 1)
     this.followers = membersOf(this.configuration)
       .filter((id) => id !== this.id)
@@ -298,6 +302,7 @@ export class Core {
 
   /** The only way into the log. */
   addToLog(entry: Entry): void {
+    assert(entry.term <= this.term, 'raft.entry-term', () => `${entry.term} in term ${this.term}`)
     this.log.append(entry)
     if (entry.kind !== 'configuration') return
     this.configurations.appended(entry)
@@ -345,6 +350,7 @@ export class Core {
   fail(): void {
     if (this.failed) return
     this.becomeFollower(this.term, undefined)
+    assert(this.followers.length === 0, 'raft.failed-leads')
     this.durability.fail()
     this.outbox.messages = []
     this.failed = true

@@ -78,6 +78,7 @@ export class Durability {
   /** The log was cut: what storage has from `index` on isn't this log any more, whatever it confirms later. */
   truncated(index: number): void {
     const kept = index - 1
+    assert(kept === this.#log.last.index, 'raft.truncated-log', () => `${kept}, last ${this.#log.last.index}`)
     this.#persisted = Math.min(this.#persisted, kept)
     this.#handedOut = Math.min(this.#handedOut, kept)
     for (const write of this.#writes) write.agreesTo = Math.min(write.agreesTo, kept)
@@ -85,6 +86,7 @@ export class Durability {
 
   /** The log was replaced by a snapshot: until it is written, storage holds nothing of this log. */
   replaced(snapshot: Snapshot): void {
+    assert(this.#log.last.index === snapshot.index, 'raft.replaced-log', () => `last ${this.#log.last.index}`)
     this.#snapshot = snapshot
     this.#persisted = 0
     this.#handedOut = snapshot.index
@@ -95,6 +97,7 @@ export class Durability {
   gate(message: Message, hardState: HardState): void {
     const sequence = this.hasWork(hardState) ? this.#sequence + 1 : this.#sequence
     const newest = this.#gated.at(-1)
+    assert(newest === undefined || newest.sequence <= sequence, 'raft.gate-order', () => `${sequence}`)
     if (newest?.sequence === sequence && supersedes(message, newest.message)) this.#gated.pop()
     this.#gated.push({ message, sequence })
   }
@@ -138,6 +141,8 @@ export class Durability {
     assert(entries !== undefined, 'raft.unpersisted-evicted')
     // The commit index alone is never worth a write, but it rides along with any.
     const hasHardState = hasVote || hardState.commit !== this.#handedHardState.commit
+    assert(this.#persisted <= this.#handedOut, 'raft.handed-order', () => `${this.#persisted}`)
+    assert(entries.at(-1)?.index === last.index || !hasEntries, 'raft.persist-to-last')
     this.#sequence += 1
     const token = { sequence: this.#sequence, term: hardState.term, last: last.index }
     if (this.#writes.length === 0) this.#ticksWaiting = 0
@@ -160,7 +165,9 @@ export class Durability {
     // Not token.last: what this write stored may have been truncated since, and even be there again, same index, same
     // term, in a later write that storage hasn't reached (the append ABA race).
     this.#persisted = Math.max(this.#persisted, this.#writes[done]!.agreesTo)
+    assert(this.#persisted <= this.#handedOut, 'raft.confirmed-unhanded', () => `${this.#persisted}`)
     this.#writes.splice(0, done + 1)
+    assert(token.sequence > this.#confirmedSequence, 'raft.confirmed-order', () => `${token.sequence}`)
     this.#confirmedSequence = token.sequence
     this.#ticksWaiting = 0
   }

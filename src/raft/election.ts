@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import { isVoter } from './configuration.ts'
 import type { Core } from './core.ts'
 import { asTerm, type VoteReply, type VoteRequest } from './types.ts'
@@ -22,7 +23,9 @@ export class Election {
   preCampaign(): void {
     const core = this.#core
     if (core.role === 'leader' || !core.mayCampaign() || this.keepsToLeader()) return
+    const { term } = core
     core.becomePreCandidate()
+    assert(core.term === term, 'raft.pre-vote-term', () => `${core.term} after ${term}`)
     core.votes.set(core.id, true)
     if (this.#count() === 'won') {
       this.campaign(false)
@@ -36,6 +39,7 @@ export class Election {
     if (core.role === 'leader' || !core.mayCampaign()) return
     core.becomeCandidate()
     const { id, term } = core
+    assert(core.votedFor === id, 'raft.own-vote', () => `${core.votedFor}`)
     // The own vote counts like any other: once it is durable. It comes back as a message to itself.
     core.sendDurably({ type: 'voteReply', from: id, to: id, term, granted: true })
     // The requests wait, too. Were they to leave before, a crash could take the term and unwritten entries away; the
@@ -113,6 +117,10 @@ export class Election {
       core.send(reply)
       return
     }
+    const { votedFor } = core
+    assert(request.term === core.term, 'raft.vote-term', () => `${request.term} in ${core.term}`)
+    const isFirst = votedFor === undefined || votedFor === request.from
+    assert(isFirst, 'raft.vote-once', () => `${request.from} after ${votedFor}`)
     core.votedFor = request.from
     core.resetElectionTimer()
     core.sendDurably(reply)
@@ -129,6 +137,9 @@ export class Election {
     const { role } = core
     if (role !== (reply.type === 'preVoteReply' ? 'pre-candidate' : 'candidate')) return
     if (!isVoter(core.configuration, reply.from)) return
+    const isOfCampaign =
+      reply.term === core.term || (role === 'pre-candidate' && reply.term === core.term + 1)
+    assert(isOfCampaign, 'raft.vote-reply-term', () => `${reply.term} in ${core.term}`)
     if (!core.votes.has(reply.from)) core.votes.set(reply.from, reply.granted)
     switch (this.#count()) {
       case 'pending':

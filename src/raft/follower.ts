@@ -64,7 +64,8 @@ export class Follower {
 
   /** Durably matches up to `index`; leaves once that is true. */
   accept(to: NodeId, index: LogIndex): void {
-    const { id, term } = this.#core
+    const { id, term, log } = this.#core
+    assert(index <= log.last.index, 'raft.accept-beyond-last', () => `${index}, last ${log.last.index}`)
     this.#core.sendDurably({
       type: 'appendReply',
       from: id,
@@ -84,6 +85,11 @@ export class Follower {
     const hint = Math.max(commit, log.lastAtOrBelowTerm(previous.index, previous.term))
     const hintTerm = log.termAt(hint)
     assert(hintTerm !== undefined, 'raft.hint-term', () => `at ${hint}`)
+    assert(
+      hint <= Math.max(commit, previous.index),
+      'raft.hint-back',
+      () => `${hint} after ${previous.index}`,
+    )
     this.#core.send({
       type: 'appendReply',
       from: id,
@@ -195,6 +201,7 @@ export class Follower {
       core.configurations.replacedBy(mark)
       core.outbox.restore = snapshot
     }
+    assert(core.commit >= snapshot.index, 'raft.installed-commit', () => `${core.commit}`)
     this.accept(from, snapshot.index)
   }
 

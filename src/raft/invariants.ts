@@ -22,10 +22,30 @@ export function checkInvariants(core: Core, watermarks: Watermarks): void {
   assert(durability.persisted <= log.last.index, 'raft.persisted-order', () => `${durability.persisted}`)
   assert(log.last.term <= term, 'raft.log-term-order', () => `${log.last.term} > ${term}`)
   assert((role === 'leader') === (leader === core.id), 'raft.leader-is-self', () => `${role}, ${leader}`)
+  const { configurationIndex, configuration } = core
+  assert(
+    configurationIndex <= log.last.index,
+    'raft.configuration-beyond-last',
+    () => `${configurationIndex}`,
+  )
+  if (role === 'candidate' || role === 'leader') {
+    assert(
+      core.votedFor === core.id,
+      'raft.candidate-voted',
+      () => `${role} of ${term} voted ${core.votedFor}`,
+    )
+  }
   if (role !== 'leader') {
     assert(core.followers.length === 0 && core.readRound === undefined, 'raft.leader-state-left')
     return
   }
+  assert(log.last.term === term, 'raft.leader-own-entry', () => `${log.last.term} in term ${term}`)
+  assert(configuration.voters.length > 0, 'raft.leader-of-nobody')
+  assert(
+    core.transfer === undefined || core.follower(core.transfer.to) !== undefined,
+    'raft.transfer-to-stranger',
+    () => `${core.transfer?.to}`,
+  )
   assert(core.uncommittedBytes >= 0, 'raft.uncommitted-bytes', () => `${core.uncommittedBytes}`)
   for (const { id, match, next } of core.followers) {
     assert(match < next, 'raft.match-below-next', () => `${id}: match ${match}, next ${next}`)

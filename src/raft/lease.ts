@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import type { Core } from './core.ts'
 import { leaseTicksOf } from './defaults.ts'
 
@@ -24,6 +25,7 @@ export class Lease {
   beginRound(): void {
     const core = this.#core
     if (core.config.leaseClockDriftPercent === undefined) return
+    assert(core.role === 'leader', 'raft.lease-leader', () => core.role)
     if (this.#term !== core.term) this.#rounds = []
     this.#term = core.term
     core.newestReadRound += 1
@@ -45,6 +47,7 @@ export class Lease {
     const since = core.quorumIndex((id) => {
       return id === core.id ? core.ticks : this.#sentAt(core.follower(id)?.readRound ?? 0)
     })
+    assert(since <= core.ticks, 'raft.lease-future', () => `${since} after ${core.ticks}`)
     return core.ticks - since < this.lastsTicks()
   }
 

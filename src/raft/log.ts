@@ -106,10 +106,16 @@ export class RaftLog {
     this.#slots.length = keep
     this.#terms.truncateFrom(before.index + 1)
     this.last = markOf(before)
+    assert(this.#windowBytes >= 0, 'raft.window-bytes', () => `${this.#windowBytes}`)
   }
 
   /** Forgets everything and starts after `mark`. */
   replaceBy(mark: SnapshotMark): void {
+    assert(
+      mark.index > this.lowEnd.index,
+      'raft.replace-below',
+      () => `${mark.index} <= ${this.lowEnd.index}`,
+    )
     this.lowEnd = mark
     this.last = markOf(mark)
     this.#beforeWindow = mark.index
@@ -145,6 +151,11 @@ export class RaftLog {
       this.#beforeWindow = evicted.index
       this.#beforeMark = markOf(evicted)
     }
+    assert(
+      this.#head <= this.#slots.length,
+      'raft.window-head',
+      () => `${this.#head} of ${this.#slots.length}`,
+    )
     // Half of the slots are garbage: moving the other half costs each entry at most one move on average.
     if (this.#head >= 16 && this.#head * 2 >= this.#slots.length) {
       this.#slots = this.#slots.slice(this.#head)
@@ -158,6 +169,7 @@ export class RaftLog {
    */
   slice(from: number, to: number, maxBytes: number): Entry[] | undefined {
     if (from <= this.#beforeWindow) return undefined
+    assert(from >= 1, 'raft.slice-from', () => `${from}`)
     const start = this.#head + from - this.#beforeWindow - 1
     const limit = Math.min(this.#slots.length, start + Math.max(0, to - from + 1))
     let end = start

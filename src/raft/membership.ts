@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import { nextConfiguration } from './configuration-change.ts'
 import { encodeChange, isJoint } from './configuration.ts'
 import type { Core } from './core.ts'
@@ -37,6 +38,12 @@ export class Membership {
     const core = this.#core
     const header = encodeChange(configuration, core.configuration)
     const entry = core.append('configuration', { header, payload: [], payloadBytes: 0, payloadCrc32: 0 })
+    assert(
+      core.configurationIndex === entry.index,
+      'raft.change-in-force',
+      () => `${core.configurationIndex}`,
+    )
+    assert(!core.configurationCommitted(), 'raft.change-uncommitted', () => `commit ${core.commit}`)
     return { ok: true, index: entry.index, term: entry.term, configuration }
   }
 
@@ -77,6 +84,8 @@ export class Membership {
    */
   #stepDown(): void {
     const core = this.#core
+    assert(core.configurationIndex <= core.commit, 'raft.step-down-early', () => `${core.configurationIndex}`)
+    assert(core.role === 'leader', 'raft.step-down-leader', () => core.role)
     this.#replication.sendAppends()
     this.#transfer.handOver()
     core.becomeFollower(core.term, undefined)

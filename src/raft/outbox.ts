@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import type {
   ConfigurationInForce,
   Entry,
@@ -40,6 +41,17 @@ export class Outbox {
     leadership: Leadership | undefined,
     configuration: ConfigurationInForce | undefined,
   ): Output {
+    const [first, last] = [committed[0], committed.at(-1)]
+    assert(
+      first === undefined || last!.index - first.index === committed.length - 1,
+      'raft.output-gap',
+      () => `${first?.index} to ${last?.index} in ${committed.length} entries`,
+    )
+    assert(
+      this.restore === undefined || first === undefined || first.index === this.restore.index + 1,
+      'raft.output-restore',
+      () => `entry ${first?.index} after a snapshot at ${this.restore?.index}`,
+    )
     const { messages, restore, fetches, snapshotsWanted, reads, droppedReads } = this
     this.messages = []
     this.restore = undefined
@@ -62,6 +74,7 @@ export class Outbox {
   }
 
   fetch(to: NodeId, from: LogIndex, maxBytes: number): void {
+    assert(from >= 1, 'raft.fetch-from', () => `${from}`)
     this.fetches.push({ to, from, maxBytes })
   }
 }

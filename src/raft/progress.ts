@@ -52,6 +52,7 @@ export class Inflights {
 
   add(lastIndex: number, bytes: number): void {
     assert(!this.isFull(), 'raft.inflights-full')
+    assert(lastIndex > (this.#lastIndexes.at(-1) ?? 0), 'raft.inflights-order', () => `${lastIndex}`)
     this.#lastIndexes.push(lastIndex)
     this.#sizes.push(bytes)
     this.#bytes += bytes
@@ -63,6 +64,11 @@ export class Inflights {
       this.#bytes -= this.#sizes[this.#head]!
       this.#head += 1
     }
+    assert(
+      this.#bytes >= 0 && (this.count > 0 || this.#bytes === 0),
+      'raft.inflights-bytes',
+      () => `${this.#bytes}`,
+    )
     if (this.#head === this.#lastIndexes.length || this.#head > this.#limits.maxInflightMessages) {
       this.#lastIndexes.splice(0, this.#head)
       this.#sizes.splice(0, this.#head)
@@ -148,6 +154,7 @@ export class Progress {
 
   /** An append message with entries up to `mark` is on its way. */
   sent(mark: LogMark, bytes: number): void {
+    assert(mark.index >= this.next, 'raft.sent-known', () => `${this.id}: ${mark.index}, next ${this.next}`)
     this.sentMark = mark
     switch (this.state) {
       case 'probe':
@@ -167,6 +174,11 @@ export class Progress {
     if (index > this.match) this.match = index
     if (this.next <= this.match) this.next = asLogIndex(this.match + 1)
     this.inflights.freeThrough(index)
+    assert(
+      this.match < this.next,
+      'raft.confirm-next',
+      () => `${this.id}: match ${this.match}, next ${this.next}`,
+    )
   }
 
   status(tick: number, electionTicks: number): FollowerStatus {

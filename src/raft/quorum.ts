@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import type { Configuration, NodeId } from './types.ts'
 
 /**
@@ -38,7 +39,9 @@ function majorityIndex(voters: readonly NodeId[], matchOf: (id: NodeId) => numbe
     for (; to > 0 && matches[to - 1]! < match; to -= 1) matches[to] = matches[to - 1]!
     matches[to] = match
   }
-  return matches[majorityOf(voters.length) - 1]!
+  const index = matches[majorityOf(voters.length) - 1]
+  assert(index !== undefined, 'raft.quorum-index', () => `${index} of ${voters.join(' ')}`)
+  return index
 }
 
 /** The highest index that a quorum holds (figure 2, "rules for servers", leaders); 0 where there are no voters. */
@@ -46,5 +49,7 @@ export function quorumIndex(configuration: Configuration, matchOf: (id: NodeId) 
   const { voters, votersOutgoing } = configuration
   if (voters.length === 0) return 0
   const incoming = majorityIndex(voters, matchOf)
-  return votersOutgoing.length === 0 ? incoming : Math.min(incoming, majorityIndex(votersOutgoing, matchOf))
+  if (votersOutgoing.length === 0) return incoming
+  const outgoing = majorityIndex(votersOutgoing, matchOf)
+  return Math.min(incoming, outgoing)
 }

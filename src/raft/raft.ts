@@ -253,6 +253,8 @@ export class Raft implements RaftCore {
   private deliverReleased(): void {
     const { core } = this
     for (const message of core.durability.release()) {
+      assert(message.from === core.id, 'raft.released-sender', () => message.from)
+      assert(message.term <= core.term, 'raft.released-term', () => `${message.term} in ${core.term}`)
       // Decided in an earlier term: nobody needs it any more.
       if (message.term !== core.term) continue
       if (message.to === core.id) this.receive(message)
@@ -265,6 +267,7 @@ export class Raft implements RaftCore {
     assert(index <= core.handedOut, 'raft.applied-unknown', () => `${index}, handed out to ${core.handedOut}`)
     // A snapshot may have overtaken the state machine.
     if (index <= core.applied) return
+    assert(index <= core.durability.persisted, 'raft.applied-unpersisted', () => `${index}`)
     core.applied = index
     this.shrinkWindow()
   }

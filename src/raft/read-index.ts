@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import type { Core } from './core.ts'
 import type { Lease } from './lease.ts'
 import { asLogIndex } from './types.ts'
@@ -42,6 +43,7 @@ export class ReadIndex {
   startRound(): boolean {
     if (!this.hasWork()) return false
     const core = this.#core
+    assert(core.role === 'leader', 'raft.read-round-leader', () => core.role)
     core.newestReadRound += 1
     core.readRound = { round: core.newestReadRound, index: core.commit, contexts: core.waitingReads }
     core.waitingReads = []
@@ -56,6 +58,8 @@ export class ReadIndex {
     if (readRound === undefined || !this.isConfirmed(readRound.round)) return
     core.readRound = undefined
     const index = asLogIndex(readRound.index)
+    assert(index <= core.commit, 'raft.read-uncommitted', () => `${index} > ${core.commit}`)
+    assert(readRound.round <= core.newestReadRound, 'raft.read-round', () => `${readRound.round}`)
     for (const context of readRound.contexts) core.outbox.reads.push({ context, index })
   }
 

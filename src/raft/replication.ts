@@ -56,6 +56,7 @@ export class Replication {
   }
 
   broadcastHeartbeat(): void {
+    assert(this.#core.role === 'leader', 'raft.heartbeat-leader', () => this.#core.role)
     this.#lease.beginRound()
     const { id, term, commit, followers, newestReadRound } = this.#core
     for (const progress of followers) {
@@ -122,6 +123,13 @@ export class Replication {
   sendAppend(progress: Progress, previous: LogMark, entries: readonly Entry[]): void {
     const core = this.#core
     assert(previous.index === progress.next - 1, 'raft.send-previous', () => `${previous.index}`)
+    const [first] = entries
+    assert(first === undefined || first.index === progress.next, 'raft.send-first', () => `${first?.index}`)
+    assert(
+      entries.every(({ term }) => term <= core.term),
+      'raft.send-term',
+      () => `to ${progress.id}`,
+    )
     core.send({
       type: 'append',
       from: core.id,
@@ -192,6 +200,7 @@ export class Replication {
     const agreesTo = this.#core.log.lastAtOrBelowTerm(Math.min(reply.hintIndex, refused), reply.hintTerm)
     // At least one step back per answer, whatever the hint says, and never below what is confirmed.
     const next = Math.max(Math.min(refused, agreesTo + 1), progress.match + 1)
+    assert(next <= Math.max(refused, progress.match + 1), 'raft.back-up', () => `${next} after ${refused}`)
     progress.becomeProbe(next, false)
   }
 
@@ -212,6 +221,7 @@ export class Replication {
   maybeCommit(): void {
     const core = this.#core
     const index = core.quorumIndex((id) => this.matchOf(id))
+    assert(index <= core.log.last.index, 'raft.quorum-beyond-last', () => `${index}`)
     if (index > core.commit && this.mayCommit(index)) core.commitTo(asLogIndex(index))
   }
 

@@ -37,6 +37,11 @@ export class SnapshotParts {
     }
     const parts = this.#parts
     if (parts !== undefined && offset === parts.received) {
+      assert(
+        parts.totalBytes === totalBytes,
+        'raft.snapshot-total',
+        () => `${totalBytes} of ${parts.totalBytes}`,
+      )
       parts.chunks.push(snapshot.state)
       parts.received += snapshot.state.length
       parts.ticks = 0

@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import { asLogIndex, type LogIndex, type Term, type TermRun } from './types.ts'
 
 /**
@@ -8,6 +9,11 @@ export class TermRuns {
   #runs: TermRun[]
 
   constructor(runs: readonly TermRun[]) {
+    for (const [at, { firstIndex, term }] of runs.entries()) {
+      const before = runs[at - 1]
+      const ascends = before === undefined || (before.firstIndex < firstIndex && before.term < term)
+      assert(ascends, 'raft.runs-bootstrap', () => `${firstIndex}/${term}`)
+    }
     this.#runs = [...runs]
   }
 
@@ -28,7 +34,15 @@ export class TermRuns {
   }
 
   push(index: LogIndex, term: Term): void {
-    if (this.#runs.at(-1)?.term !== term) this.#runs.push({ firstIndex: index, term })
+    const newest = this.#runs.at(-1)
+    if (newest?.term === term) return
+    const ascends = newest === undefined || (newest.firstIndex < index && newest.term < term)
+    assert(
+      ascends,
+      'raft.runs-ascending',
+      () => `${index}/${term} after ${newest?.firstIndex}/${newest?.term}`,
+    )
+    this.#runs.push({ firstIndex: index, term })
   }
 
   truncateFrom(index: number): void {
@@ -45,6 +59,7 @@ export class TermRuns {
     if (at < 0) return
     const kept = this.#runs.slice(at)
     kept[0] = { firstIndex: asLogIndex(Math.max(kept[0]!.firstIndex, index + 1)), term: kept[0]!.term }
+    assert(kept[0]!.firstIndex > index, 'raft.runs-low-end', () => `${kept[0]!.firstIndex} after ${index}`)
     this.#runs = kept
   }
 

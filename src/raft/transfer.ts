@@ -1,3 +1,4 @@
+import { assert } from './assert.ts'
 import { isVoter } from './configuration.ts'
 import type { Core } from './core.ts'
 import type { Progress } from './progress.ts'
@@ -16,6 +17,7 @@ export class Transfer {
     const target = to ?? this.#furthestAlong()?.id
     if (target === undefined || core.transfer?.to === target) return
     if (core.follower(target) === undefined || !isVoter(core.configuration, target)) return
+    assert(core.role === 'leader' && target !== core.id, 'raft.transfer-target', () => target)
     core.transfer = { to: target, ticks: 0 }
     // For the rest of the term: the target may stand at any time, and nobody keeps to this leader then.
     core.leaseBroken = true
@@ -46,6 +48,7 @@ export class Transfer {
     const { log, id, term } = this.#core
     const heir = this.#furthestAlong()
     if (heir?.match !== log.last.index) return
+    assert(heir.id !== id, 'raft.heir', () => heir.id)
     this.#core.send({ type: 'timeoutNow', from: id, to: heir.id, term })
   }
 
