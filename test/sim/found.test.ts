@@ -1,0 +1,61 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import type { SimDrive } from '../../sim/env/disk/drive.ts'
+import type { Life } from '../../sim/env/life.ts'
+import { openLogStorage, type LogStorage } from '../../src/log/index.ts'
+import { emptySnapshot, entriesAfter } from '../log/entries.ts'
+import { group, identity, smallLimits } from '../log/storage-env.ts'
+import { Bench } from './support.ts'
+
+let bench: Bench
+afterEach(() => bench.stop())
+
+/** A process that has the log open, on a disk that outlives it. */
+async function started(drive: SimDrive): Promise<{ readonly life: Life; readonly log: LogStorage }> {
+  const life = bench.life('n1')
+  return { life, log: await openLogStorage(bench.env(life, drive), '/data', identity, smallLimits) }
+}
+
+function lastIndex(log: LogStorage): number {
+  const recovered = log.recovered.get(group)
+  expect(recovered).toMatchObject({ ok: true })
+  return log.lastMark(group).index
+}
+
+/** Kills a process somewhere in a turn, starts another, and cuts the power. What did the second and the third one find? */
+async function killedThenCut(attempt: number): Promise<{ readonly second: number; readonly third: number }> {
+  bench = new Bench(attempt)
+  const drive = bench.drive()
+  const first = await started(drive)
+  await first.log.commit([{ groupId: group, create: emptySnapshot }])
+  const entries = entriesAfter(emptySnapshot, [{ payload: [new Uint8Array(700).fill(attempt)] }])
+  void first.log.commit([
+    {
+      groupId: group,
+      entries,
+      hardState: { term: entries[0]!.term, votedFor: undefined, commit: emptySnapshot.index },
+    },
+  ])
+  await bench.sleep((attempt % 60) / 100)
+  first.life.end()
+  drive.processEnded()
+  const second = await started(drive)
+  const found = lastIndex(second.log)
+  second.life.end()
+  drive.processEnded()
+  drive.powerLost()
+  const third = await started(drive)
+  bench.stop()
+  return { second: found, third: lastIndex(third.log) }
+}
+
+describe('bugs that the simulator found', () => {
+  it('a kill inside a turn and a power cut later lost what the start between them had answered for', async () => {
+    const seen = new Set<number>()
+    for (let attempt = 1; attempt <= 150; attempt++) {
+      const { second, third } = await killedThenCut(attempt)
+      expect(third, `attempt ${attempt}`).toBe(second)
+      seen.add(second)
+    }
+    expect(seen).toEqual(new Set([0, 1]))
+  })
+})
