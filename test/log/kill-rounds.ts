@@ -63,8 +63,9 @@ async function commitAndKill(
   let seen = 0
   for await (const line of createInterface({ input: process.stdout })) {
     const [groupId, index] = line.split(' ').map(Number)
-    // The kill may cut a line in the middle; it then reports less than was durable.
-    if (groupId !== undefined && index !== undefined) reported.set(asGroupId(groupId), index)
+    if (groupId === undefined || index === undefined) continue
+    // The kill may cut a line in the middle of a number, which is then a smaller one.
+    reported.set(asGroupId(groupId), Math.max(index, reported.get(asGroupId(groupId)) ?? 0))
     if (++seen === turns * groups.length) setTimeout(() => process.kill('SIGKILL'), delayMs)
   }
   const [code, signal] = await closed
