@@ -62,15 +62,22 @@ describe('leases rest on clocks', () => {
   })
 })
 
+/** Seconds of work; the rest is for machines that have other things to do. */
+const MOST_MS = 240_000
+
 /** What a reader needs to see it again. */
 const replay = (seed: number, nodes: number): string =>
   `runCoreSimulation(${seed}, { nodes: ${nodes} }); or sim/core main: --seeds 1 --first-seed ${seed}`
 
 describe('whatever the faults, and when they are over', () => {
   test.prop([fc.integer({ min: 1, max: 0xffff_ffff }), fc.constantFrom(1, 2, 3, 3, 3, 4, 5)], {
-    numRuns: 600,
-  })('all laws of figure 3 hold, nothing acknowledged is lost, and the group goes on', (seed, nodes) => {
-    const { violations } = runCoreSimulation(seed, { nodes })
-    expect(violations, replay(seed, nodes)).toEqual([])
-  })
+    numRuns: 400,
+  })(
+    'all laws of figure 3 hold, nothing acknowledged is lost, and the group goes on',
+    (seed, nodes) => {
+      const { violations } = runCoreSimulation(seed, { nodes })
+      expect(violations, replay(seed, nodes)).toEqual([])
+    },
+    MOST_MS,
+  )
 })
