@@ -20,7 +20,7 @@ describe('flotilla log inspect', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'flotilla-cli-log-'))
     whole = join(directory, 'whole')
-    await fillFolder(testEnv(), whole)
+    await fillFolder(() => openLog(testEnv(), whole))
   })
   beforeEach(async () => {
     folder = await mkdtemp(join(directory, 'copy-'))
