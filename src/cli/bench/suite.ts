@@ -22,15 +22,19 @@ import {
   highestOf,
   latencyCells,
 } from './report.ts'
-import { inFlightBound } from './targets.ts'
 
 const kibibyte = 1024
 
 export type AppendCase = Pick<AppendSettings, 'mode' | 'sizeBytes' | 'partitions' | 'inFlight'>
 
+const batchedRecords = 4096
+/** More only makes the queue longer: a few batches on their way keep all nodes busy. */
+const batchedBytes = 8 * 1024 * kibibyte
+
 /** Records in flight with the client's batching where nothing else is asked for. */
 export function batchedInFlight(sizeBytes: number): number {
-  return Math.min(4096, inFlightBound(sizeBytes))
+  const fitting = Math.max(1, Math.floor(batchedBytes / Math.max(1, sizeBytes)))
+  return Math.min(batchedRecords, fitting)
 }
 
 const batched = (sizeBytes: number, partitions: number): AppendCase => ({

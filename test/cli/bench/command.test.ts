@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readerCounts } from '../../../src/cli/bench/command.ts'
-import { allCases, describeCase, quickCases } from '../../../src/cli/bench/suite.ts'
+import { allCases, batchedInFlight, describeCase, quickCases } from '../../../src/cli/bench/suite.ts'
 import { inFlightBound } from '../../../src/cli/bench/targets.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import { fakeContext } from '../fakes.ts'
@@ -35,6 +35,15 @@ describe('the counts of readers', () => {
     expect(readerCounts(1)).toEqual([1])
     expect(readerCounts(4)).toEqual([1, 2, 4])
     expect(readerCounts(6)).toEqual([1, 2, 4, 6])
+  })
+})
+
+describe('the default of records in flight with batching', () => {
+  it('is bounded by count and by bytes, and never less than one', () => {
+    expect(batchedInFlight(0)).toBe(4096)
+    expect(batchedInFlight(1024)).toBe(4096)
+    expect(batchedInFlight(64 * 1024)).toBe(128)
+    expect(batchedInFlight(100 * 1024 * 1024)).toBe(1)
   })
 })
 
