@@ -7,7 +7,6 @@ export class ReplicaChecker {
   readonly #digests = new Map<string, { readonly digest: string; readonly nodeId: string }>()
   readonly #watermarks = new Map<string, number>()
   readonly #leaders = new Map<string, string>()
-  readonly #deleted = new Set<number>()
   elections = 0
 
   constructor(report: Report) {
@@ -45,17 +44,8 @@ export class ReplicaChecker {
     }
   }
 
-  /**
-   * An operator asks for these groups to be deleted. A node that starts reads the metadata group's log again and hosts
-   * them anew for a moment, with nothing in them, terms included.
-   */
-  deleting(groupIds: readonly number[]): void {
-    for (const groupId of groupIds) this.#deleted.add(groupId)
-  }
-
   /** A node says that it leads. */
   leads(groupId: number, term: number, nodeId: string): void {
-    if (this.#deleted.has(groupId)) return
     const name = `${groupId}:${term}`
     const known = this.#leaders.get(name)
     if (known === undefined) {

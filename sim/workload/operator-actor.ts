@@ -75,7 +75,6 @@ export class OperatorActor {
     const topic = this.#created.shift()
     if (topic === undefined) return
     const { name } = topic
-    this.#scene.world.replicas.deleting(topic.partitions.map(({ groupId }) => groupId))
     this.#use(name)
     try {
       await this.#client.client.topics.delete(name, { timeoutMs: CALL_MS })

@@ -18,6 +18,7 @@ import { LeaderTable } from './leaders.ts'
 import type { MetadataCommand, MetadataResult } from './metadata/decide.ts'
 import type { MetadataEvent, PartitionPlace } from './metadata/events.ts'
 import { MetadataMachine } from './metadata/machine.ts'
+import { NewPartitions } from './new-partitions.ts'
 import { NodeLoop } from './node-loop.ts'
 import { PartitionMachine } from './partition/machine.ts'
 import type { GroupMessage, LeaderNotice } from './peers/peer-codec.ts'
@@ -52,6 +53,7 @@ export class Node {
   readonly #onFailure: (error: Error) => void
   readonly #partitions = new Map<GroupId, HostedPartition>()
   readonly #succession: Succession
+  readonly #newPartitions: NewPartitions
   /** Deleted groups whose data this node has given up since its start. */
   readonly #destroyed = new Set<GroupId>()
   /** States at the low ends of the logs that the start found. */
@@ -99,6 +101,9 @@ export class Node {
       (node) => this.links.isReachable(node),
     )
     this.metadata = this.#hostMetadata()
+    const found = storage.recovered.get(METADATA_GROUP)
+    const foundIndex = found?.ok === true ? found.bootstrap.last.index : 0
+    this.#newPartitions = new NewPartitions(foundIndex, () => this.metadata.replica)
   }
 
   // -- life ----------------------------------------------------------------------------------------------------
@@ -157,6 +162,7 @@ export class Node {
 
   #tick(): void {
     this.#cancelTick = this.#env.clock.setTimer(this.#tuning.tickMs, () => {
+      for (const { topic, place } of this.#newPartitions.take()) this.#hostPartition(topic, place)
       this.loop.tick()
       this.links.tick(this.#tuning.raft.electionTicks * 2)
       this.#age += 1
@@ -242,6 +248,10 @@ export class Node {
         { topic, partition: place.partition, group: groupId, damage: recovered.damage },
         'replica is damaged and is not served',
       )
+      return
+    }
+    if (recovered === undefined && this.#newPartitions.mustWait) {
+      this.#newPartitions.add({ topic, place })
       return
     }
     const configuration = configurationOf(place.replicas)
@@ -342,6 +352,7 @@ export class Node {
         }
         break
       case 'topicDeleted':
+        this.#newPartitions.forgetTopic(event.name)
         for (const [groupId, hosted] of this.#partitions) {
           if (hosted.topic === event.name) this.#dropGroup(groupId, event.name)
         }
@@ -357,6 +368,7 @@ export class Node {
   /** The whole state may be different: host what is placed here, drop what is listed as deleted, keep the rest. */
   #reconcile(): void {
     const { state } = this.metadata.machine
+    this.#newPartitions.forgetAll()
     for (const topic of state.topics.values()) {
       for (const place of topic.partitions) {
         if (place.replicas.includes(this.nodeId)) this.#hostPartition(topic.name, place)
