@@ -148,7 +148,10 @@ export class SimNode {
     if (message === 'leadership' && fields['role'] === 'leader') {
       this.#world.leads(Number(fields['group']), Number(fields['term']), this.id)
     }
-    if (level === 'debug') return
+    if (level === 'debug') {
+      this.#world.note(`${life.name} ${message} ${textOf(fields)}`)
+      return
+    }
     this.#world.note(`${life.name} ${level} ${message} ${textOf(fields)}`)
     if (message === 'a handler failed unexpectedly') {
       this.#world.report(

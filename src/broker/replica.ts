@@ -267,7 +267,10 @@ export class Replica {
   #maybeQuiet(): void {
     const status = this.#core.status()
     const busy = this.machine.hasCommands() || !this.#reads.isEmpty
+    // By the core: in the tick in which it steps down the rest of this replica hasn't heard of it yet, and a follower
+    // that fell silent without a leader would never stand for election.
     const settled =
+      status.role === 'leader' &&
       this.#deciding &&
       !busy &&
       this.#foldedIndex === status.last.index &&

@@ -1,12 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { SimDrive } from '../../sim/env/disk/drive.ts'
 import type { Life } from '../../sim/env/life.ts'
+import { drawPlan } from '../../sim/plan.ts'
+import { runPlan } from '../../sim/simulation.ts'
 import { openLogStorage, type LogStorage } from '../../src/log/index.ts'
 import { emptySnapshot, entriesAfter } from '../log/entries.ts'
 import { group, identity, smallLimits } from '../log/storage-env.ts'
 import { Bench } from './support.ts'
 
-let bench: Bench
+let bench = new Bench()
 afterEach(() => bench.stop())
 
 /** A process that has the log open, on a disk that outlives it. */
@@ -49,6 +51,19 @@ async function killedThenCut(attempt: number): Promise<{ readonly second: number
 }
 
 describe('bugs that the simulator found', () => {
+  it('a leader that stepped down in the tick in which it fell silent left its partition without one for ever', async () => {
+    const pause = {
+      kind: 'pause',
+      atMs: 29_707,
+      forMs: 1549,
+      target: 339,
+      other: 859,
+      amount: 822_905,
+    } as const
+    const { violation } = await runPlan({ ...drawPlan(20_004), producers: 1, faults: [pause], work: [] })
+    expect(violation).toBeUndefined()
+  })
+
   it('a kill inside a turn and a power cut later lost what the start between them had answered for', async () => {
     const seen = new Set<number>()
     for (let attempt = 1; attempt <= 150; attempt++) {
