@@ -4,6 +4,7 @@ import { afterEach, expect, it } from 'vitest'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { expectKept, readAll } from '../support/ledger.ts'
 import { Traffic } from './traffic.ts'
+import { until } from '../support/until.ts'
 
 let cluster: TestCluster | undefined
 afterEach(async () => {
@@ -29,7 +30,9 @@ it('a node whose segments of one partition are gone starts with all its others, 
   expect(traffic.failures).toEqual([])
   expectKept(traffic.acknowledged, await readAll(client, 'events'))
   // The other partition is served by this node as before.
-  const { replicas } = await client.cluster.describe()
-  const own = replicas.filter(({ nodeId, topic: name }) => nodeId === 'n1' && name === 'events')
-  expect(own.some(({ groupId }) => groupId !== damaged)).toBe(true)
+  await until('n1 serves the other partition', async () => {
+    const { replicas } = await client.cluster.describe()
+    const own = replicas.filter(({ nodeId, topic: name }) => nodeId === 'n1' && name === 'events')
+    return own.some(({ groupId }) => groupId !== damaged)
+  })
 }, 60_000)
