@@ -1,3 +1,4 @@
+import { connect as connectHttp2, type ClientHttp2Session, type Settings } from 'node:http2'
 import { createServer } from 'node:net'
 import { status as GrpcStatus, Client, credentials } from '@grpc/grpc-js'
 import { service as healthService } from 'grpc-health-check'
@@ -17,7 +18,9 @@ import {
   type Sink,
 } from '../../src/env/index.ts'
 import { nodeClock } from '../../src/env/node/clock.ts'
+import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from '../../src/env/node/grpc-receive-window.ts'
 import { nodeNetwork } from '../../src/env/node/network.ts'
+import { until } from '../support/until.ts'
 import { echo, flood, rawEcho, rawTalk, Recorder, RecordingLogger, talk } from './echo.ts'
 
 const clock = nodeClock()
@@ -420,5 +423,26 @@ describe('standard services', () => {
     expect(Buffer.from(recorder.messages[0]!).toString()).toContain('flotilla.v1.LogService')
     sink.end()
     await recorder.closed
+  })
+})
+
+describe('the receive windows of a server', () => {
+  async function sessionTo(address: string): Promise<{ session: ClientHttp2Session; settings: Settings }> {
+    const session = connectHttp2(`http://${address}`)
+    cleanups.push(() => session.destroy())
+    return new Promise((resolve, reject) => {
+      session.once('error', reject)
+      session.once('remoteSettings', (settings) => resolve({ session, settings }))
+    })
+  }
+
+  it('hold a batch of the usual size on a call, and two on a connection', async () => {
+    const { address } = await listen([])
+    const { session, settings } = await sessionTo(address)
+    expect(settings.initialWindowSize).toBe(STREAM_WINDOW_BYTES)
+    await until(
+      'the window of the connection is open',
+      () => session.state.remoteWindowSize === CONNECTION_WINDOW_BYTES,
+    )
   })
 })

@@ -23,6 +23,8 @@ export const PRODUCERS_PER_PARTITION = 1024
 export interface AppendCommand {
   readonly records: Uint8Array
   readonly recordCount: number
+  /** CRC-32 of `records`, where it was checked when they came. */
+  readonly recordsCrc32?: number | undefined
   readonly producer: ProducerIdentity | undefined
   readonly reply: Reply<AppendResponse>
 }
@@ -140,6 +142,7 @@ export class PartitionMachine implements StateMachine {
     const appendTimeMs = Math.max(view.lastAppendTimeMs, this.#clock.wallMs())
     const batches: BatchMark[] = []
     const payload: Uint8Array[] = []
+    let onlyCrc32: number | undefined
     const replies: Provisional<AppendResponse>[] = []
     let payloadBytes = 0
     let taken = 0
@@ -167,6 +170,7 @@ export class PartitionMachine implements StateMachine {
           const offset = view.foldBatch(mark, appendTimeMs)
           batches.push(mark)
           payload.push(command.records)
+          onlyCrc32 = payload.length === 1 ? command.recordsCrc32 : undefined
           payloadBytes += bytes
           replies.push({
             reply: command.reply,
@@ -186,7 +190,7 @@ export class PartitionMachine implements StateMachine {
     if (batches.length === 0) return this.#answerDuplicates(replies)
     const recordCount = view.nextOffset - baseOffset
     const header = encodeRecordsAppended({ baseOffset, recordCount, appendTimeMs, batches })
-    const result = propose({ header, payload, payloadBytes, payloadCrc32: crcOf(payload) })
+    const result = propose({ header, payload, payloadBytes, payloadCrc32: onlyCrc32 ?? crcOf(payload) })
     if (!result.ok) return this.#notProposed(result.reason, replies)
     this.#lastProposed = { index: result.index, term: result.term }
     this.#replies.add(result.index, result.term, replies)

@@ -1,6 +1,7 @@
 import type { RpcError, Sink } from '../../env/index.ts'
 import type { GroupId } from '../../log/types.ts'
 import type { NodeId } from '../../raft/types.ts'
+import type { EnvelopeEncoder } from './envelope-encoder.ts'
 import {
   encodeEnvelope,
   type Envelope,
@@ -23,6 +24,7 @@ export class OutgoingLane {
   readonly nodeId: NodeId
   readonly lane: Lane
   readonly #onUndelivered: (groupId: GroupId) => void
+  readonly #encoder: EnvelopeEncoder
   #sink: Sink<Uint8Array> | undefined
   #blocked = false
   #queue: GroupMessage[] = []
@@ -32,9 +34,15 @@ export class OutgoingLane {
   readonly #leaders = new Map<GroupId, LeaderNotice>()
   readonly #quiet = new Map<GroupId, QuietNotice>()
 
-  constructor(nodeId: NodeId, lane: Lane, onUndelivered: (groupId: GroupId) => void) {
+  constructor(
+    nodeId: NodeId,
+    lane: Lane,
+    encoder: EnvelopeEncoder,
+    onUndelivered: (groupId: GroupId) => void,
+  ) {
     this.nodeId = nodeId
     this.lane = lane
+    this.#encoder = encoder
     this.#onUndelivered = onUndelivered
   }
 
@@ -70,7 +78,7 @@ export class OutgoingLane {
 
   flush(): void {
     while (this.#queue.length > 0 && this.#sink !== undefined && !this.#blocked) {
-      this.#send(this.#sink, encodeEnvelope({ ...NOTHING, messages: this.#takeEnvelope() }))
+      this.#send(this.#sink, this.#encoder.encode(this.#takeEnvelope()))
     }
     this.#sendNotices()
   }

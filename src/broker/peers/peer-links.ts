@@ -13,6 +13,7 @@ import type { GroupId } from '../../log/types.ts'
 import type { Message, NodeId } from '../../raft/types.ts'
 import { FlotillaError } from '../../wire/errors.ts'
 import { fromRpcError, toRpcError } from '../../wire/index.ts'
+import { EnvelopeEncoder } from './envelope-encoder.ts'
 import { OutgoingLane } from './outgoing-lane.ts'
 import {
   PROTOCOL_VERSION,
@@ -80,6 +81,7 @@ export class PeerLinks {
   readonly #random: Random
   readonly #logger: Logger
   readonly #dirty = new Set<OutgoingLane>()
+  readonly #encoder = new EnvelopeEncoder()
   readonly #quietDue = new Set<Peer>()
   #closed = false
 
@@ -101,7 +103,7 @@ export class PeerLinks {
     this.#logger = env.logger
     for (const { nodeId, address } of others) {
       const lane = (name: Lane): OutgoingLane =>
-        new OutgoingLane(nodeId, name, (groupId) => events.onUndelivered(nodeId, groupId))
+        new OutgoingLane(nodeId, name, this.#encoder, (groupId) => events.onUndelivered(nodeId, groupId))
       this.#peers.set(nodeId, {
         nodeId,
         address,
@@ -163,6 +165,7 @@ export class PeerLinks {
   flush(): void {
     for (const lane of this.#dirty) lane.flush()
     this.#dirty.clear()
+    this.#encoder.forget()
     for (const peer of this.#quietDue) peer.outgoing.control.sendQuiet(peer.quiet.splice(0))
     this.#quietDue.clear()
   }

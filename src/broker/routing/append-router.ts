@@ -171,8 +171,9 @@ export class AppendRouter {
   ): boolean {
     const hosted = this.#node.hosted(groupId)
     if (hosted === undefined || !hosted.replica.isLeader) return false
-    const { records, producer } = request
-    hosted.machine.submit({ records, recordCount, producer, reply: { deadlineMs: context.deadlineMs, done } })
+    const { records, recordsCrc32, producer } = request
+    const reply = { deadlineMs: context.deadlineMs, done }
+    hosted.machine.submit({ records, recordCount, recordsCrc32, producer, reply })
     hosted.replica.commandsQueued()
     return true
   }

@@ -26,6 +26,7 @@ import {
 import { GrpcCallContext } from './grpc-call-context.ts'
 import { addHealth } from './grpc-health.ts'
 import { addReflection } from './grpc-reflection.ts'
+import { openReceiveWindows, setStreamWindow } from './grpc-receive-window.ts'
 import { SendQueue } from './grpc-sink.ts'
 import { asBuffer, identity, serviceStatusOf } from './grpc-status.ts'
 
@@ -41,11 +42,13 @@ export async function listenGrpc(options: ListenOptions, clock: Clock, logger: L
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.enable_channelz': 0,
   })
+  setStreamWindow(server)
   for (const handler of options.handlers) register(server, handler as AnyHandler, clock, logger)
   if (options.health !== undefined) addHealth(server, options.health)
   if (options.reflection !== false) addReflection(server)
   const { host, port } = splitAddress(options.address)
   const bound = await bind(server, host, port, options.address)
+  openReceiveWindows(server)
   return new GrpcListener(server, `${host}:${bound.port}`, bound.target)
 }
 

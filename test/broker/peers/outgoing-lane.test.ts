@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { EnvelopeEncoder } from '../../../src/broker/peers/envelope-encoder.ts'
 import { OutgoingLane } from '../../../src/broker/peers/outgoing-lane.ts'
 import {
   decodeEnvelope,
@@ -16,7 +17,10 @@ const MIB = 1024 * 1024
 
 function laneOf(lane: Lane) {
   const undelivered: number[] = []
-  return { lane: new OutgoingLane(TO, lane, (groupId) => undelivered.push(groupId)), undelivered }
+  return {
+    lane: new OutgoingLane(TO, lane, new EnvelopeEncoder(), (groupId) => undelivered.push(groupId)),
+    undelivered,
+  }
 }
 
 /** What has left on a stream. */
