@@ -140,6 +140,129 @@ export interface Reader extends AsyncIterable<ConsumedRecord>, AsyncDisposable {
   close(): Promise<void>
 }
 
+export interface PartitionName {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A place in a partition: the offset after the last record that is done. */
+export interface GroupOffset extends PartitionName {
+  readonly offset: number
+}
+
+export interface ConsumeOptions {
+  /** The group; its first member makes it. 1 to 249 of a-z, A-Z, 0-9, ".", "_" and "-". */
+  readonly group: string
+  /** Whole topics, shared with the other members. At least one, unless `partitions` are named. */
+  readonly topics?: readonly string[]
+  /** These partitions and no others, never shared. Fails with PARTITION_CLAIMED where another member has named one of them. */
+  readonly partitions?: readonly PartitionName[]
+  /** A static member: it comes back within its lease without a rebalance, and fences an elder one of the same id. Default: the node chooses an id. */
+  readonly memberId?: string
+  /** Where a partition begins that the group has committed nothing for. Default 'beginning'. */
+  readonly from?: 'beginning' | 'end'
+  /** What happens where the committed offset is no longer kept. Default 'fail': OFFSET_OUT_OF_RANGE with the range. */
+  readonly whenOutOfRange?: 'earliest' | 'latest' | 'fail'
+  /**
+   * 'auto': what the loop has come past is committed every commitIntervalMs, when a partition is revoked, and at the end;
+   * 'manual': only `commit()` does; 'before': committed before it is handed out, so that nothing is handled twice and what
+   * was in hand at a crash is handled never. Default 'auto'.
+   */
+  readonly commit?: 'auto' | 'manual' | 'before'
+  /** Default 1,000 ms. */
+  readonly commitIntervalMs?: number
+  /** How the group shares partitions; the same for all of its members. Default 'balanced', which is sticky. */
+  readonly assignment?: 'balanced' | 'range' | 'round-robin'
+  /** With 'balanced': twice the weight, twice the partitions. 1 to 1,000. Default 1. */
+  readonly weight?: number
+  /** A member that is silent for so long loses its place. 1,000 to 1,800,000 ms. Default 10,000 ms. */
+  readonly sessionTimeoutMs?: number
+  /** How long this member may take to finish what it has in hand of a partition that is to move. Default 30,000 ms. */
+  readonly revokeTimeoutMs?: number
+  /**
+   * The client keeps the lease while the handler runs, for so long; then it emits 'stuck', stops keeping it, and the member
+   * loses its place. Default 300,000 ms.
+   */
+  readonly maxHandlingMs?: number
+  /** Bytes of records that wait in memory, over all partitions. Default 16 MiB. */
+  readonly maxWaitingBytes?: number
+  /** Records that wait in memory, over all partitions. Default 100,000. */
+  readonly maxWaitingRecords?: number
+  /** How records are gathered into batches. */
+  readonly fetch?: {
+    /** Default 1. */
+    readonly minBytes?: number
+    /** A single record may exceed it. Default 10,000,000. */
+    readonly maxBytes?: number
+    /** A batch waits for minBytes no longer than this. Default 1,000 ms. */
+    readonly maxWaitMs?: number
+    /** Default 10,000. */
+    readonly maxRecords?: number
+  }
+  readonly signal?: AbortSignal
+}
+
+/** A partition that the member was given. */
+export interface GivenPartition extends PartitionName {
+  /** Rises whenever the partition changes hands. */
+  readonly epoch: number
+  readonly startOffset: number
+  /** undefined: the group had committed nothing. */
+  readonly committedOffset: number | undefined
+}
+
+export interface GroupConsumerEvents {
+  /** These are the member's now, in addition to those that it has. */
+  readonly assigned: (partitions: readonly GivenPartition[]) => void
+  /**
+   * These are to be given back. The consumer hands out no more of them; it commits (unless 'manual') and gives them back when
+   * the loop has come past what it holds and what the listeners return is settled.
+   */
+  readonly revoked: (partitions: readonly PartitionName[]) => void | Promise<void>
+  /** These are gone already: what wasn't committed is handled by another member, too. */
+  readonly lost: (partitions: readonly PartitionName[], error: Error) => void
+  /** The handler has had a batch for longer than maxHandlingMs, so the lease is kept no longer. */
+  readonly stuck: (partitions: readonly PartitionName[], forMs: number) => void
+}
+
+export interface PartitionLag extends PartitionName {
+  /** Records between what this member has handled and the high watermark that it last heard of. */
+  readonly records: number
+}
+
+/**
+ * A member of a consumer group. Iterated once, by record or by batch; leaving the loop commits (unless 'manual'), leaves the
+ * group and ends it. A lost node is replaced by another within the lease, without a rebalance. Fails with FlotillaError:
+ * MEMBER_FENCED where a younger member has its id, UNKNOWN_MEMBER where its lease ended, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC.
+ */
+export interface GroupConsumer extends AsyncIterable<ConsumedRecord>, AsyncDisposable {
+  /** Known once it has joined. */
+  readonly memberId: string | undefined
+  batches(): AsyncIterable<ConsumedBatch>
+  /**
+   * Commits these places, or all that the loop has come past; resolves when they are on stable storage on a majority.
+   * Rejects with the first error: STALE_GROUP_EPOCH, PARTITION_NOT_OWNED, OFFSET_OUT_OF_RANGE, COMMIT_BACKWARDS.
+   */
+  commit(offsets?: readonly GroupOffset[]): Promise<void>
+  /** Hands out nothing of these until they are resumed; they stay the member's own. */
+  pause(partitions: readonly PartitionName[]): void
+  resume(partitions: readonly PartitionName[]): void
+  /** Other topics or partitions from now on. */
+  subscribe(to: {
+    readonly topics?: readonly string[]
+    readonly partitions?: readonly PartitionName[]
+  }): Promise<void>
+  /** What the member owns. */
+  assignment(): readonly GivenPartition[]
+  lag(): readonly PartitionLag[]
+  /** Resolves when all that was there in every partition that it owns has been handed out. */
+  caughtUp(): Promise<void>
+  /** The returned function takes the listener away. */
+  on<Name extends keyof GroupConsumerEvents>(name: Name, listener: GroupConsumerEvents[Name]): () => void
+  /** Commits (unless 'manual'), leaves the group (a static member keeps its place for its lease), and ends. Idempotent. */
+  close(): Promise<void>
+}
+
 export interface CreateTopicOptions extends CallSettings {
   /** 1 to 1024. Default 3. */
   readonly partitions?: number

@@ -1,18 +1,28 @@
+export type * from './group-messages.ts'
 export type * from './messages.ts'
 export type { ErrorEffect, ErrorReason, FlotillaErrorOptions, LeaderHint, OffsetRange } from './errors.ts'
 export { ERROR_REASONS, FlotillaError } from './errors.ts'
-export { LIMITS } from './limits.ts'
+export { GROUP_LIMITS, LIMITS } from './limits.ts'
 export type { RecordLimits } from './limits.ts'
+export { embeddedError, errorOf } from './group-codec.ts'
 export {
   CLUSTER_SERVICE,
+  GROUP_SERVICE,
   LOG_SERVICE,
   TOPIC_SERVICE,
   clusterMethods,
+  groupMethods,
   logMethods,
   topicMethods,
 } from './methods.ts'
 export { murmur2 } from './murmur2.ts'
-export { validateNodeId, validateProducerId, validateTopicName } from './names.ts'
+export {
+  validateGroupName,
+  validateMemberId,
+  validateNodeId,
+  validateProducerId,
+  validateTopicName,
+} from './names.ts'
 export { hashRanges, partitionForHash, partitionForKey } from './partitioner.ts'
 export type { HashRange, PartitionedTopic } from './partitioner.ts'
 export { MalformedMessageError } from './protobuf.ts'
@@ -29,4 +39,4 @@ export {
   toErrorMessage,
   toRpcError,
 } from './status.ts'
-export { millisecondsOf, timestampOf } from './time.ts'
+export { durationOf, millisecondsOf, timestampOf } from './time.ts'

@@ -10,6 +10,29 @@ export interface RecordLimits {
   readonly maxBatchRecords: number
 }
 
+/** What consumer groups are bound by. Part of what replicas agree on, so not settings. */
+export const GROUP_LIMITS = {
+  maxGroups: 10_000,
+  maxMembersPerGroup: 1000,
+  /** Topics and partitions that a member names. */
+  maxTopicsPerMember: 1000,
+  /** Groups of which a partition keeps offsets. */
+  maxGroupsPerPartition: 1000,
+  minSessionTimeoutMs: 1000,
+  maxSessionTimeoutMs: 30 * 60 * 1000,
+  defaultSessionTimeoutMs: 10_000,
+  maxRevokeTimeoutMs: 30 * 60 * 1000,
+  defaultRevokeTimeoutMs: 30_000,
+  maxWeight: 1000,
+  /** Of a grant, and of what is open in all. */
+  maxCreditRecords: 1_000_000,
+  maxCreditBytes: 256 * 1024 * 1024,
+  /** Positions of one commit. */
+  maxPositions: 10_000,
+  maxFetchWaitMs: 60_000,
+  defaultFetch: { minBytes: 1, maxBytes: 10_000_000, maxWaitMs: 1000, maxRecords: 10_000 },
+} as const
+
 export const LIMITS = {
   maxRecordBytes: 1024 * 1024,
   maxKeyBytes: 64 * 1024,

@@ -1,6 +1,8 @@
 /** Every call of proto/flotilla/v1, with how its messages are written. */
 import type { Codec, MethodKind, RpcMethod } from '../env/index.ts'
 import { FlotillaError } from './errors.ts'
+import { consumeResponseCodec } from './group-codec.ts'
+import type * as groups from './group-messages.ts'
 import {
   appendRequestCodec,
   appendResponseCodec,
@@ -16,6 +18,7 @@ import { toRpcError } from './status.ts'
 export const LOG_SERVICE = 'flotilla.v1.LogService'
 export const TOPIC_SERVICE = 'flotilla.v1.TopicService'
 export const CLUSTER_SERVICE = 'flotilla.v1.ClusterService'
+export const GROUP_SERVICE = 'flotilla.v1.GroupService'
 
 /** A server that is sent a malformed request answers with the RpcError that this throws. */
 function refusing<Q>(path: string, codec: Codec<Q>): Codec<Q> {
@@ -122,4 +125,43 @@ export const clusterMethods = {
     messages.TransferLeadershipResponse,
     'unary'
   >(CLUSTER_SERVICE, 'TransferLeadership', 'unary'),
+} as const
+
+const consume: RpcMethod<groups.ConsumeRequest, groups.ConsumeResponse, 'duplex'> = {
+  ...reflected<groups.ConsumeRequest, groups.ConsumeResponse, 'duplex'>(GROUP_SERVICE, 'Consume', 'duplex'),
+  response: consumeResponseCodec,
+}
+
+export const groupMethods = {
+  consume,
+  listGroups: reflected<groups.ListGroupsRequest, groups.ListGroupsResponse, 'unary'>(
+    GROUP_SERVICE,
+    'ListGroups',
+    'unary',
+  ),
+  describeGroup: reflected<groups.DescribeGroupRequest, groups.DescribeGroupResponse, 'unary'>(
+    GROUP_SERVICE,
+    'DescribeGroup',
+    'unary',
+  ),
+  deleteGroup: reflected<groups.DeleteGroupRequest, groups.DeleteGroupResponse, 'unary'>(
+    GROUP_SERVICE,
+    'DeleteGroup',
+    'unary',
+  ),
+  resetGroupOffsets: reflected<groups.ResetGroupOffsetsRequest, groups.ResetGroupOffsetsResponse, 'unary'>(
+    GROUP_SERVICE,
+    'ResetGroupOffsets',
+    'unary',
+  ),
+  commitOffsets: reflected<groups.CommitOffsetsRequest, groups.CommitOffsetsResponse, 'unary'>(
+    GROUP_SERVICE,
+    'CommitOffsets',
+    'unary',
+  ),
+  fetchOffsets: reflected<groups.FetchOffsetsRequest, groups.FetchOffsetsResponse, 'unary'>(
+    GROUP_SERVICE,
+    'FetchOffsets',
+    'unary',
+  ),
 } as const

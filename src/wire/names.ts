@@ -13,6 +13,16 @@ export function validateNodeId(id: string): void {
   validateName('node', id)
 }
 
+/** Throws INVALID_NAME unless `name` can name a consumer group. */
+export function validateGroupName(name: string): void {
+  validateName('group', name)
+}
+
+/** Throws INVALID_NAME unless `id` can name a member of a group. */
+export function validateMemberId(id: string): void {
+  validateName('member', id)
+}
+
 /** Throws INVALID_NAME unless `id` can name a producer: 1 to 64 bytes of UTF-8. */
 export function validateProducerId(id: string): void {
   const bytes = Buffer.byteLength(id)

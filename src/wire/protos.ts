@@ -11,6 +11,7 @@ export const PROTO_FILES: readonly string[] = [
   'flotilla/v1/log.proto',
   'flotilla/v1/topic.proto',
   'flotilla/v1/cluster.proto',
+  'flotilla/v1/group.proto',
 ]
 
 let loadedRoot: protobuf.Root | undefined

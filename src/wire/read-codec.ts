@@ -97,16 +97,11 @@ function consistencyOf(number: number): ReadConsistency {
 
 export const readResponseCodec: Codec<ReadResponse> = {
   encode(message) {
-    const writer = new ProtoWriter(
-      message.batches.reduce(
-        (sum, batch) => sum + contentBytes(batch.records) + OVERHEAD_BYTES,
-        OVERHEAD_BYTES,
-      ),
-    )
+    const writer = new ProtoWriter(batchesBytes(message.batches))
     writer.integerField(4, message.lowOffset)
     writer.integerField(3, message.highWatermark)
     writer.integerField(2, message.nextOffset)
-    for (let at = message.batches.length - 1; at >= 0; at--) writeBatch(writer, message.batches[at]!)
+    for (let at = message.batches.length - 1; at >= 0; at--) writeBatch(writer, 1, message.batches[at]!)
     return writer.finish()
   },
   decode(encoded) {
@@ -133,17 +128,23 @@ function contentBytes(recordSets: readonly Uint8Array[]): number {
   return sum
 }
 
-function writeBatch(writer: ProtoWriter, batch: RecordBatch): void {
+/** What a message with these batches takes, generously. */
+export function batchesBytes(batches: readonly RecordBatch[]): number {
+  return batches.reduce((sum, batch) => sum + contentBytes(batch.records) + OVERHEAD_BYTES, OVERHEAD_BYTES)
+}
+
+export function writeBatch(writer: ProtoWriter, field: number, batch: RecordBatch): void {
   const mark = writer.written
   for (let at = batch.records.length - 1; at >= 0; at--) writer.raw(batch.records[at]!)
   writer.delimit(4, mark)
   writeTimestampMs(writer, 3, batch.appendTimeMs)
   writer.integerField(2, batch.recordCount)
   writer.integerField(1, batch.baseOffset)
-  writer.delimit(1, mark)
+  writer.delimit(field, mark)
 }
 
-function readBatch(reader: ProtoReader, end: number): RecordBatch {
+/** Reads a RecordBatch that ends at `end`. */
+export function readBatch(reader: ProtoReader, end: number): RecordBatch {
   let baseOffset = 0
   let recordCount = 0
   let appendTimeMs = 0

@@ -47,3 +47,8 @@ export function timestampOf(ms: number): TimestampMessage {
 export function millisecondsOf(timestamp: TimestampMessage): number {
   return timestamp.seconds * 1000 + Math.floor(timestamp.nanos / NANOS_PER_MS)
 }
+
+/** Milliseconds as google.protobuf.Duration. */
+export function durationOf(ms: number): TimestampMessage {
+  return timestampOf(ms)
+}

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { RpcError } from '../../src/env/index.ts'
 import {
   clusterMethods,
+  groupMethods,
   logMethods,
   fromRpcError,
   topicMethods,
@@ -9,7 +10,12 @@ import {
 } from '../../src/wire/index.ts'
 import { protoRoot } from '../../src/wire/protos.ts'
 
-const services = { LogService: logMethods, TopicService: topicMethods, ClusterService: clusterMethods }
+const services = {
+  LogService: logMethods,
+  TopicService: topicMethods,
+  ClusterService: clusterMethods,
+  GroupService: groupMethods,
+}
 
 describe('the calls', () => {
   it.each(Object.entries(services))('of %s are all there, in their form', (service, methods) => {

@@ -7,8 +7,16 @@ let definition: PackageDefinition | undefined
 
 /** Serves grpc.reflection.v1 and v1alpha for the project's public protos. */
 export function addReflection(server: Server): void {
-  definition ??= loadSync(['flotilla/v1/log.proto', 'flotilla/v1/topic.proto', 'flotilla/v1/cluster.proto'], {
-    includeDirs: [fileURLToPath(new URL('../../../proto', import.meta.url))],
-  })
+  definition ??= loadSync(
+    [
+      'flotilla/v1/log.proto',
+      'flotilla/v1/topic.proto',
+      'flotilla/v1/cluster.proto',
+      'flotilla/v1/group.proto',
+    ],
+    {
+      includeDirs: [fileURLToPath(new URL('../../../proto', import.meta.url))],
+    },
+  )
   new ReflectionService(definition).addToServer(server)
 }
