@@ -2,6 +2,7 @@ import { FlotillaError } from '../../wire/errors.ts'
 import { hashRanges, validateNodeId, validateTopicName } from '../../wire/index.ts'
 import type { CreateTopicRequest, DeleteTopicRequest } from '../../wire/messages.ts'
 import type { MetadataEvent, NodeEntry, TopicLayout } from './events.ts'
+import { decideMembership, removedNode, type MembershipCommand } from './decide-membership.ts'
 import { placeReplicas } from './placement.ts'
 import type { MetadataState } from './state.ts'
 
@@ -10,12 +11,15 @@ export type MetadataCommand =
   | { readonly type: 'registerNode'; readonly node: NodeEntry }
   | { readonly type: 'createTopic'; readonly request: CreateTopicRequest; readonly topicId: string }
   | { readonly type: 'deleteTopic'; readonly request: DeleteTopicRequest }
+  | MembershipCommand
 
 /** What the caller of a command gets. */
 export type MetadataResult =
   | { readonly type: 'done' }
   | { readonly type: 'topic'; readonly topic: TopicLayout }
   | { readonly type: 'topicDeleted'; readonly name: string }
+  /** The life under which the node, or its replica, takes part from now on. */
+  | { readonly type: 'life'; readonly life: number }
 
 export type MetadataDecision =
   | { readonly type: 'event'; readonly event: MetadataEvent; readonly result: MetadataResult }
@@ -55,11 +59,18 @@ export function decideMetadata(
       return decideCreateTopic(state, command.request, command.topicId, nowMs, limits)
     case 'deleteTopic':
       return decideDeleteTopic(state, command.request)
+    case 'enterNode':
+    case 'removeNode':
+    case 'moveReplicas':
+    case 'replicasMoved':
+    case 'restartReplica':
+      return decideMembership(state, command)
   }
 }
 
 function decideRegisterNode(state: MetadataState, node: NodeEntry): MetadataDecision {
   validateNodeId(node.nodeId)
+  if (state.removedNodes.has(node.nodeId)) return { type: 'refused', error: removedNode(node.nodeId) }
   const known = state.nodes.get(node.nodeId)
   if (known !== undefined && known.address === node.address && known.hostLabel === node.hostLabel) {
     return { type: 'answer', result: DONE }
@@ -79,7 +90,7 @@ function decideCreateTopic(
   if (earlier?.type === 'topicCreated' && existing?.topicId === earlier.topicId) {
     return { type: 'answer', result: { type: 'topic', topic: existing } }
   }
-  const replicationFactor = request.replicationFactor ?? (limits.memberCount >= 3 ? 3 : 1)
+  const replicationFactor = request.replicationFactor ?? (expectedNodes(state, limits) >= 3 ? 3 : 1)
   const fault = faultOf(state, request, replicationFactor, limits)
   if (fault !== undefined) return { type: 'refused', error: fault }
   const nodes = [...state.nodes.values()]
@@ -130,7 +141,7 @@ function faultOf(
       `replication_factor is ${replicationFactor}, but at least 1 is needed`,
     )
   }
-  const nodes = Math.max(state.nodes.size, limits.memberCount)
+  const nodes = expectedNodes(state, limits)
   if (replicationFactor > nodes) {
     return new FlotillaError(
       'REPLICATION_FACTOR_TOO_LARGE',
@@ -158,6 +169,11 @@ function faultOf(
     )
   }
   return replicaLimitFault(state, partitionCount * replicationFactor, limits)
+}
+
+/** At first not all have registered; once nodes have left, only those count that are here. */
+function expectedNodes(state: MetadataState, limits: MetadataLimits): number {
+  return state.removedNodes.size > 0 ? state.nodes.size : Math.max(state.nodes.size, limits.memberCount)
 }
 
 function replicaLimitFault(

@@ -9,6 +9,17 @@ export interface PartitionPlace {
   /** The first and last murmur2 hash that it owns (hash-range). */
   readonly hashFirst: number
   readonly hashLast: number
+  /** Where its replicas shall be; absent where they are there. */
+  readonly target?: readonly string[]
+  /** How often it was given a target. Absent: never, so `replicas` is what the group was founded with. */
+  readonly moves?: number
+  /** Under which life of its disk a node takes part; 0 where it is absent. Of nodes that have left, too: a life never comes back. */
+  readonly lives?: Readonly<Record<string, number>>
+}
+
+/** Every node that has, or may have, something of the group: where it is and where it goes. */
+export function hostsOf({ replicas, target = [] }: PartitionPlace): readonly string[] {
+  return [...new Set([...replicas, ...target])]
 }
 
 export interface TopicLayout {
@@ -30,9 +41,33 @@ export interface NodeEntry {
 /** Everything that ever changes the cluster's own state. Kept for ever: only new kinds and optional fields may be added. */
 export type MetadataEvent =
   | { readonly type: 'clusterCreated'; readonly clusterId: string; readonly timeMs: number }
-  | { readonly type: 'nodeRegistered'; readonly node: NodeEntry }
+  /** With `life`: it starts with an empty disk, and takes part in all its groups under this life from now on. */
+  | {
+      readonly type: 'nodeRegistered'
+      readonly node: NodeEntry
+      readonly life?: number
+      readonly requestId?: string
+    }
+  | { readonly type: 'nodeRemoved'; readonly nodeId: string }
   | { readonly type: 'topicCreated'; readonly topic: TopicLayout; readonly requestId: string }
   | { readonly type: 'topicDeleted'; readonly name: string; readonly requestId: string }
+  /** The group's replicas shall be on these nodes. Those that weren't on it come under the life named here. */
+  | {
+      readonly type: 'replicasTargeted'
+      readonly groupId: number
+      readonly replicas: readonly string[]
+      readonly lives: Readonly<Record<string, number>>
+    }
+  /** The group's configuration is its target. Whoever isn't in it may delete what it has of the group. */
+  | { readonly type: 'replicasMoved'; readonly groupId: number; readonly replicas: readonly string[] }
+  /** What a node had of one group can't be trusted: it starts with it anew, under this life. */
+  | {
+      readonly type: 'replicaRestarted'
+      readonly groupId: number
+      readonly nodeId: string
+      readonly life: number
+      readonly requestId: string
+    }
 
 const VERSION = 1
 
@@ -53,8 +88,12 @@ export function decodeEvent(header: Uint8Array, payload: readonly Uint8Array[]):
 const TYPES: ReadonlySet<string> = new Set<MetadataEvent['type']>([
   'clusterCreated',
   'nodeRegistered',
+  'nodeRemoved',
   'topicCreated',
   'topicDeleted',
+  'replicasTargeted',
+  'replicasMoved',
+  'replicaRestarted',
 ])
 
 // The entry's checksum has held, so it is what a leader of this cluster wrote; an unknown kind is of a newer version.

@@ -1,4 +1,4 @@
-import type { NodeEntry, TopicLayout } from './events.ts'
+import type { NodeEntry, PartitionPlace, TopicLayout } from './events.ts'
 
 /** How much each node carries already. */
 interface Load {
@@ -41,12 +41,32 @@ export function placeReplicas(
   return placement
 }
 
+/**
+ * The replicas of a partition with another node in the place of `leaving`: one on a host that has none of the others,
+ * as far as there is one, then the node with the fewest replicas, then the lowest id. Undefined: all nodes have one.
+ */
+export function replaceReplica(
+  nodes: readonly NodeEntry[],
+  topics: Iterable<TopicLayout>,
+  { replicas }: PartitionPlace,
+  leaving: string,
+): string[] | undefined {
+  const hostOf = new Map(nodes.map((node) => [node.nodeId, node.hostLabel]))
+  const staying = replicas.filter((nodeId) => nodeId !== leaving)
+  const hosts = new Set(staying.flatMap((nodeId) => hostOf.get(nodeId) ?? []))
+  const next = loadsOf(nodes, topics)
+    .filter(({ node }) => !replicas.includes(node.nodeId))
+    .toSorted((a, b) => compare(a, b, hosts))
+    .at(0)?.node.nodeId
+  return next === undefined ? undefined : replicas.map((nodeId) => (nodeId === leaving ? next : nodeId))
+}
+
 function loadsOf(nodes: readonly NodeEntry[], topics: Iterable<TopicLayout>): Load[] {
   const loads = new Map<string, Load>()
   for (const node of nodes) loads.set(node.nodeId, { node, replicas: 0, preferredLeaders: 0 })
   for (const topic of topics) {
-    for (const { replicas } of topic.partitions) {
-      for (const [place, nodeId] of replicas.entries()) {
+    for (const { replicas, target } of topic.partitions) {
+      for (const [place, nodeId] of (target ?? replicas).entries()) {
         const load = loads.get(nodeId)
         if (load === undefined) continue
         load.replicas += 1

@@ -1,10 +1,18 @@
 import { assert } from '../assert.ts'
-import type { MetadataEvent, NodeEntry, TopicLayout } from './events.ts'
+import {
+  hostsOf,
+  type MetadataEvent,
+  type NodeEntry,
+  type PartitionPlace,
+  type TopicLayout,
+} from './events.ts'
 
 /** What happened to a request that named itself, so that a retry is answered and not carried out again. */
 export type RememberedRequest =
   | { readonly type: 'topicCreated'; readonly name: string; readonly topicId: string }
   | { readonly type: 'topicDeleted'; readonly name: string }
+  | { readonly type: 'nodeEntered'; readonly nodeId: string; readonly life: number }
+  | { readonly type: 'replicaRestarted'; readonly groupId: number; readonly life: number }
 
 const VERSION = 1
 /** The newest are remembered. */
@@ -18,6 +26,8 @@ interface Encoded {
   readonly topics: readonly TopicLayout[]
   readonly deletedGroupIds: readonly number[]
   readonly requests: readonly (readonly [string, RememberedRequest])[]
+  readonly metadataLives?: readonly (readonly [string, number])[]
+  readonly removedNodes?: readonly string[]
 }
 
 /** The cluster's own state: a fold over the events of the metadata group. */
@@ -31,6 +41,11 @@ export class MetadataState {
   /** Only groups listed here may be removed from a disk: that a group isn't known is no reason to delete data. */
   readonly deletedGroupIds = new Set<number>()
   readonly requests = new Map<string, RememberedRequest>()
+  /** Under which life of its disk a node takes part in the metadata group; 0 where it isn't here. */
+  readonly metadataLives = new Map<string, number>()
+  /** Nodes that have left: not taken in again with what they have. */
+  readonly removedNodes = new Set<string>()
+  readonly #topicOfGroup = new Map<number, string>()
 
   /** Can't fail on an event that a leader decided. */
   fold(event: MetadataEvent): void {
@@ -40,7 +55,11 @@ export class MetadataState {
         this.clusterId = event.clusterId
         break
       case 'nodeRegistered':
-        this.nodes.set(event.node.nodeId, event.node)
+        this.#nodeRegistered(event)
+        break
+      case 'nodeRemoved':
+        this.nodes.delete(event.nodeId)
+        this.removedNodes.add(event.nodeId)
         break
       case 'topicCreated':
         this.#topicCreated(event.topic, event.requestId)
@@ -48,7 +67,67 @@ export class MetadataState {
       case 'topicDeleted':
         this.#topicDeleted(event.name, event.requestId)
         break
+      case 'replicasTargeted':
+        this.#changePlace(event.groupId, (place) => ({
+          ...place,
+          target: event.replicas,
+          moves: (place.moves ?? 0) + 1,
+          lives: { ...place.lives, ...event.lives },
+        }))
+        break
+      case 'replicasMoved':
+        this.#changePlace(event.groupId, ({ target: _reached, ...place }) => ({
+          ...place,
+          replicas: event.replicas,
+        }))
+        break
+      case 'replicaRestarted':
+        this.#changePlace(event.groupId, (place) => withLife(place, event.nodeId, event.life))
+        this.#remember(event.requestId, {
+          type: 'replicaRestarted',
+          groupId: event.groupId,
+          life: event.life,
+        })
+        break
     }
+  }
+
+  /** The group's topic and place; undefined for the metadata group and for groups that are deleted. */
+  placeOf(groupId: number): { readonly topic: TopicLayout; readonly place: PartitionPlace } | undefined {
+    const topic = this.topics.get(this.#topicOfGroup.get(groupId) ?? '')
+    const place = topic?.partitions.find((each) => each.groupId === groupId)
+    return topic === undefined || place === undefined ? undefined : { topic, place }
+  }
+
+  /** The highest life that this node ever had in any group. */
+  newestLifeOf(nodeId: string): number {
+    let newest = this.metadataLives.get(nodeId) ?? 0
+    for (const { partitions } of this.topics.values()) {
+      for (const { lives } of partitions) newest = Math.max(newest, lives?.[nodeId] ?? 0)
+    }
+    return newest
+  }
+
+  #nodeRegistered({ node, life, requestId = '' }: MetadataEvent & { readonly type: 'nodeRegistered' }): void {
+    this.nodes.set(node.nodeId, node)
+    this.removedNodes.delete(node.nodeId)
+    if (life === undefined) return
+    this.metadataLives.set(node.nodeId, life)
+    for (const { partitions } of this.topics.values()) {
+      for (const place of partitions) {
+        if (!hostsOf(place).includes(node.nodeId)) continue
+        this.#changePlace(place.groupId, (each) => withLife(each, node.nodeId, life))
+      }
+    }
+    this.#remember(requestId, { type: 'nodeEntered', nodeId: node.nodeId, life })
+  }
+
+  #changePlace(groupId: number, change: (place: PartitionPlace) => PartitionPlace): void {
+    const found = this.placeOf(groupId)
+    assert(found !== undefined, 'metadata.group-known', `${groupId}`)
+    const { topic, place } = found
+    const partitions = topic.partitions.map((each) => (each === place ? change(each) : each))
+    this.topics.set(topic.name, { ...topic, partitions })
   }
 
   #topicCreated(topic: TopicLayout, requestId: string): void {
@@ -57,6 +136,7 @@ export class MetadataState {
     for (const { groupId } of topic.partitions) {
       assert(groupId === this.nextGroupId, 'metadata.group-ids-dense', `${groupId} for ${this.nextGroupId}`)
       this.nextGroupId += 1
+      this.#topicOfGroup.set(groupId, topic.name)
     }
     this.#remember(requestId, { type: 'topicCreated', name: topic.name, topicId: topic.topicId })
   }
@@ -65,7 +145,10 @@ export class MetadataState {
     const topic = this.topics.get(name)
     assert(topic !== undefined, 'metadata.deleted-topic-known', name)
     this.topics.delete(name)
-    for (const { groupId } of topic.partitions) this.deletedGroupIds.add(groupId)
+    for (const { groupId } of topic.partitions) {
+      this.deletedGroupIds.add(groupId)
+      this.#topicOfGroup.delete(groupId)
+    }
     this.#remember(requestId, { type: 'topicDeleted', name })
   }
 
@@ -89,6 +172,8 @@ export class MetadataState {
       topics: [...this.topics.values()],
       deletedGroupIds: [...this.deletedGroupIds],
       requests: [...this.requests],
+      ...(this.metadataLives.size === 0 ? {} : { metadataLives: [...this.metadataLives] }),
+      ...(this.removedNodes.size === 0 ? {} : { removedNodes: [...this.removedNodes] }),
     }
     return Buffer.from(JSON.stringify(encoded))
   }
@@ -101,13 +186,22 @@ export class MetadataState {
     state.clusterId = encoded.clusterId
     state.nextGroupId = encoded.nextGroupId
     for (const node of encoded.nodes) state.nodes.set(node.nodeId, node)
-    for (const topic of encoded.topics) state.topics.set(topic.name, topic)
+    for (const topic of encoded.topics) {
+      state.topics.set(topic.name, topic)
+      for (const { groupId } of topic.partitions) state.#topicOfGroup.set(groupId, topic.name)
+    }
     for (const groupId of encoded.deletedGroupIds) state.deletedGroupIds.add(groupId)
     for (const [requestId, request] of encoded.requests) state.requests.set(requestId, request)
+    for (const [nodeId, life] of encoded.metadataLives ?? []) state.metadataLives.set(nodeId, life)
+    for (const nodeId of encoded.removedNodes ?? []) state.removedNodes.add(nodeId)
     return state
   }
 
   clone(): MetadataState {
     return MetadataState.decode(this.encode())
   }
+}
+
+function withLife(place: PartitionPlace, nodeId: string, life: number): PartitionPlace {
+  return { ...place, lives: { ...place.lives, [nodeId]: life } }
 }
