@@ -72,6 +72,15 @@ export function clusterCalls(caller: Caller): Client['cluster'] {
       const idempotent = options.to !== undefined
       return caller.call(clusterMethods.transferLeadership, request, { idempotent }, options)
     },
+    async moveReplicas(topic, partition, replicaNodeIds, settings) {
+      const request = { topic, partition, replicaNodeIds }
+      await caller.call(clusterMethods.moveReplicas, request, { idempotent: true }, settings)
+    },
+    drainNode: (nodeId, settings) =>
+      caller.call(clusterMethods.drainNode, { nodeId }, { idempotent: true }, settings),
+    async removeNode(nodeId, settings) {
+      await caller.call(clusterMethods.removeNode, { nodeId }, { idempotent: true }, settings)
+    },
     locate(topic, key, settings) {
       const request = { topic, key: bytesOf(key) }
       return caller.call(clusterMethods.locatePartition, request, { idempotent: true }, settings)

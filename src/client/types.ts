@@ -290,6 +290,20 @@ export interface Client extends AsyncDisposable {
       partition: number,
       options?: CallSettings & { readonly to?: string },
     ): Promise<{ readonly leaderNodeId: string; readonly term: number }>
+    /**
+     * Says on which nodes the replicas of a partition shall be, the preferred leader first; they move while it serves.
+     * It is done when `topics.describe` shows no target for the partition. Naming where they are now calls a move off.
+     */
+    moveReplicas(
+      topic: string,
+      partition: number,
+      nodeIds: readonly string[],
+      settings?: CallSettings,
+    ): Promise<void>
+    /** Has every replica of a node move away, and tells how many partitions still have one there. */
+    drainNode(nodeId: string, settings?: CallSettings): Promise<{ readonly remaining: number }>
+    /** Takes a node that holds no replicas out of the cluster. Rejects with NODE_IN_USE where it does. */
+    removeNode(nodeId: string, settings?: CallSettings): Promise<void>
     locate(
       topic: string,
       key: Bytes,

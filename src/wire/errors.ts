@@ -355,6 +355,31 @@ export const ERROR_REASONS = {
     meaning: 'Another member has named the same partition for itself.',
     wayOut: 'Name other partitions, or stop that member.',
   },
+  REPLICAS_MOVING: {
+    number: 43,
+    status: StatusCode.unavailable,
+    effect: 'none',
+    retryable: true,
+    meaning: 'The replicas of the partition are moving already.',
+    wayOut: 'Wait until they have moved (flotilla cluster describe), or call the move off.',
+  },
+  NODE_IN_USE: {
+    number: 44,
+    status: StatusCode.failedPrecondition,
+    effect: 'none',
+    retryable: false,
+    meaning:
+      'The cluster cannot do without this node yet: it holds replicas, or there is no other in its place.',
+    wayOut: 'Move its replicas away (flotilla cluster drain), or add a node first.',
+  },
+  NODE_REMOVED: {
+    number: 45,
+    status: StatusCode.failedPrecondition,
+    effect: 'none',
+    retryable: false,
+    meaning: 'The node was removed from the cluster.',
+    wayOut: 'Stop it. To take it in again start it with an empty data folder and --join.',
+  },
 } as const satisfies Record<string, ReasonRow>
 
 export type ErrorReason = keyof typeof ERROR_REASONS

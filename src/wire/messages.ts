@@ -121,6 +121,8 @@ export interface PartitionMessage {
   readonly leaderTerm: number
   readonly hashFirst: number
   readonly hashLast: number
+  /** Where its replicas are moving to; empty (or absent, from older nodes) where they aren't moving. */
+  readonly targetNodeIds?: readonly string[]
 }
 export interface TopicMessage {
   readonly name: string
@@ -226,3 +228,19 @@ export interface TransferLeadershipResponse {
   readonly leaderNodeId: string
   readonly term: number
 }
+export interface MoveReplicasRequest {
+  readonly topic: string
+  readonly partition: number
+  readonly replicaNodeIds: readonly string[]
+}
+export type MoveReplicasResponse = Record<string, never>
+export interface DrainNodeRequest {
+  readonly nodeId: string
+}
+export interface DrainNodeResponse {
+  readonly remaining: number
+}
+export interface RemoveNodeRequest {
+  readonly nodeId: string
+}
+export type RemoveNodeResponse = Record<string, never>

@@ -125,6 +125,21 @@ export const clusterMethods = {
     messages.TransferLeadershipResponse,
     'unary'
   >(CLUSTER_SERVICE, 'TransferLeadership', 'unary'),
+  moveReplicas: reflected<messages.MoveReplicasRequest, messages.MoveReplicasResponse, 'unary'>(
+    CLUSTER_SERVICE,
+    'MoveReplicas',
+    'unary',
+  ),
+  drainNode: reflected<messages.DrainNodeRequest, messages.DrainNodeResponse, 'unary'>(
+    CLUSTER_SERVICE,
+    'DrainNode',
+    'unary',
+  ),
+  removeNode: reflected<messages.RemoveNodeRequest, messages.RemoveNodeResponse, 'unary'>(
+    CLUSTER_SERVICE,
+    'RemoveNode',
+    'unary',
+  ),
 } as const
 
 const consume: RpcMethod<groups.ConsumeRequest, groups.ConsumeResponse, 'duplex'> = {

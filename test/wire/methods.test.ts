@@ -45,6 +45,7 @@ describe('messages in the shape of the .proto files', () => {
         leaderTerm: 7,
         hashFirst: 0,
         hashLast: 0xffff_ffff,
+        targetNodeIds: ['n4'],
       },
     ],
     createTime: { seconds: 1_700_000_000, nanos: 5_000_000 },
