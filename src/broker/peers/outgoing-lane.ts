@@ -6,10 +6,11 @@ import {
   encodeEnvelope,
   type Envelope,
   type GroupMessage,
-  type Lane,
   type LeaderNotice,
   type QuietNotice,
+  type Standing,
 } from './peer-codec.ts'
+import type { Lane } from './subscribe.ts'
 
 /** Messages that wait for a slow peer are dropped beyond this; Raft sends again. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
@@ -47,7 +48,7 @@ export class OutgoingLane {
   }
 
   /** The peer has dialled in; an older stream of it is ended. Returns what takes this stream away again. */
-  attach(sink: Sink<Uint8Array>, self: NodeId): () => void {
+  attach(sink: Sink<Uint8Array>, self: NodeId, standing?: Standing): () => void {
     this.#sink?.end()
     this.#sink = sink
     this.#blocked = false
@@ -56,7 +57,7 @@ export class OutgoingLane {
       this.#blocked = false
       this.flush()
     })
-    this.#send(sink, encodeEnvelope({ ...NOTHING, nodeId: self }))
+    this.#send(sink, encodeEnvelope({ ...NOTHING, nodeId: self, standing }))
     // What waited for an older stream.
     this.flush()
     return () => {
@@ -103,6 +104,12 @@ export class OutgoingLane {
     if (this.#sink === undefined) return
     for (const notice of quiet) this.#quiet.set(notice.groupId, notice)
     this.#sendNotices()
+  }
+
+  /** Where it waits for a slow peer it is lost: the next stream begins with it. */
+  sendStanding(standing: Standing): void {
+    if (this.#sink !== undefined && !this.#blocked)
+      this.#send(this.#sink, encodeEnvelope({ ...NOTHING, standing }))
   }
 
   /** Tells the peer that this node is alive, unless something else has just told it. */

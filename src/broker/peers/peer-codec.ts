@@ -1,5 +1,4 @@
 import protobuf from 'protobufjs/minimal.js'
-import type { Codec, RpcMethod } from '../../env/index.ts'
 import { decodeEntryHead, encodeEntryHead, payloadCrc32 } from '../../log/index.ts'
 import { asGroupId, type GroupId } from '../../log/types.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/index.ts'
@@ -23,7 +22,17 @@ export interface Envelope {
   readonly messages: readonly GroupMessage[]
   readonly leaders: readonly LeaderNotice[]
   readonly quiet: readonly QuietNotice[]
+  /** In the first message, and where it changes. */
+  readonly standing?: Standing | undefined
 }
+
+/**
+ * What a node has of the metadata group: nothing, as its disk is empty; a place in it, in a cluster that has no id yet;
+ * a place in a cluster that it knows.
+ */
+export type Standing = 'fresh' | 'founding' | 'established'
+
+export const STANDINGS = [undefined, 'fresh', 'founding', 'established'] as const
 
 /** The sender leads the group in `term`, and all that its log holds, up to `index`, is committed. */
 export interface QuietNotice {
@@ -202,12 +211,13 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
     writer.uint32(34).fork().uint32(8).int64(groupId).uint32(16).int64(term).uint32(24).int64(index).ldelim()
   }
   if (envelope.nodeId !== undefined) writer.uint32(26).string(envelope.nodeId)
+  if (envelope.standing !== undefined) writer.uint32(40).int32(STANDINGS.indexOf(envelope.standing))
   chunks.add(writer.finish())
   return chunks.join()
 }
 
 /** The plain Reader checks the bounds of strings, the one for Buffers that `create` picks doesn't. */
-function readerOf(bytes: Uint8Array): protobuf.Reader {
+export function readerOf(bytes: Uint8Array): protobuf.Reader {
   return new protobuf.Reader(bytes)
 }
 
@@ -365,6 +375,7 @@ export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Env
   const leaders: LeaderNotice[] = []
   const quiet: QuietNotice[] = []
   let nodeId: NodeId | undefined
+  let standing: Standing | undefined
   while (reader.pos < reader.len) {
     const tag = reader.uint32()
     switch (tag >>> 3) {
@@ -386,11 +397,14 @@ export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Env
         quiet.push(decodeQuietNotice(reader, end))
         break
       }
+      case 5:
+        standing = STANDINGS[reader.int32()]
+        break
       default:
         reader.skipType(tag & 7)
     }
   }
-  return { nodeId, messages, leaders, quiet }
+  return { nodeId, messages, leaders, quiet, standing }
 }
 
 function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice {
@@ -422,72 +436,4 @@ function decodeNotice(
   }
   assertEnd(reader, end)
   return { groupId: asGroupId(groupId), term: asTerm(term), text, number }
-}
-
-/** Who dials, and which of its two streams this is. */
-export interface SubscribeRequest {
-  readonly nodeId: NodeId
-  readonly address: string
-  readonly clusterName: string
-  readonly clusterId: string
-  readonly lane: Lane
-  readonly protocolVersion: number
-  readonly memberIds: readonly string[]
-}
-
-/** Heartbeats, votes and acknowledgements never queue behind entries. */
-export type Lane = 'control' | 'bulk'
-
-/** Nodes of different protocol versions refuse each other. */
-export const PROTOCOL_VERSION = 1
-
-const subscribeRequest: Codec<SubscribeRequest> = {
-  encode(request) {
-    const writer = protobuf.Writer.create()
-    writer.uint32(10).string(request.nodeId).uint32(18).string(request.address)
-    writer.uint32(26).string(request.clusterName).uint32(34).string(request.clusterId)
-    writer
-      .uint32(40)
-      .int32(request.lane === 'control' ? 1 : 2)
-      .uint32(48)
-      .int32(request.protocolVersion)
-    for (const memberId of request.memberIds) writer.uint32(58).string(memberId)
-    return writer.finish()
-  },
-  decode(bytes) {
-    const reader = readerOf(bytes)
-    const texts = ['', '', '', '', '']
-    let lane = 0
-    let protocolVersion = 0
-    const memberIds: string[] = []
-    while (reader.pos < reader.len) {
-      const tag = reader.uint32()
-      const field = tag >>> 3
-      if (field >= 1 && field <= 4) texts[field] = reader.string()
-      else if (field === 5) lane = reader.int32()
-      else if (field === 6) protocolVersion = reader.int32()
-      else if (field === 7) memberIds.push(reader.string())
-      else reader.skipType(tag & 7)
-    }
-    const [, nodeId = '', address = '', clusterName = '', clusterId = ''] = texts
-    return {
-      nodeId: asNodeId(nodeId),
-      address,
-      clusterName,
-      clusterId,
-      lane: lane === 1 ? 'control' : 'bulk',
-      protocolVersion,
-      memberIds,
-    }
-  },
-}
-
-/** Envelopes are decoded by the link, which knows who sends and who receives. */
-const opaque: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
-
-export const subscribeMethod: RpcMethod<SubscribeRequest, Uint8Array, 'serverStream'> = {
-  path: '/flotilla.peer.v1.PeerService/Subscribe',
-  kind: 'serverStream',
-  request: subscribeRequest,
-  response: opaque,
 }

@@ -16,23 +16,23 @@ import { fromRpcError, toRpcError } from '../../wire/index.ts'
 import { EnvelopeEncoder } from './envelope-encoder.ts'
 import { OutgoingLane } from './outgoing-lane.ts'
 import {
-  PROTOCOL_VERSION,
   decodeEnvelope,
-  subscribeMethod,
   type Envelope,
   type GroupMessage,
-  type Lane,
   type LeaderNotice,
   type QuietNotice,
-  type SubscribeRequest,
+  type Standing,
 } from './peer-codec.ts'
+import { PROTOCOL_VERSION, subscribeMethod, type Lane, type SubscribeRequest } from './subscribe.ts'
 
 export interface PeerIdentity {
   readonly nodeId: NodeId
   readonly address: string
   readonly clusterName: string
-  /** Ids of all nodes that the cluster starts with, sorted. */
+  /** Ids of all nodes that the cluster starts with, sorted; empty for a node that joined. */
   readonly memberIds: readonly string[]
+  standing(): Standing
+  isRemoved(nodeId: NodeId): boolean
   /** Empty until known. */
   clusterId(): string
 }
@@ -44,10 +44,17 @@ export interface PeerEvents {
   /** Messages for this group could not be passed on; the core may probe again. */
   onUndelivered(to: NodeId, groupId: GroupId): void
   onReachable(node: NodeId, reachable: boolean): void
-  /** A peer refuses this node for good: another node has its id, or it belongs to another cluster. */
+  /** What a peer says that it has of the metadata group. */
+  onStanding(node: NodeId, standing: Standing): void
+  /** A peer refuses this node for good: another node has its id, it belongs to another cluster, or was removed. */
   onRefused(error: FlotillaError): void
   /** What a peer that just dialled in should know: the groups that this node leads. */
   leaderNotices(): readonly LeaderNotice[]
+}
+
+export interface PeerAddress {
+  readonly nodeId: NodeId
+  readonly address: string
 }
 
 interface Peer {
@@ -62,10 +69,14 @@ interface Peer {
   attempts: number
   /** Waits for the next turn's flush. */
   readonly quiet: QuietNotice[]
+  /** It is no peer any more. */
+  dropped: boolean
 }
 
 const LANES: readonly Lane[] = ['control', 'bulk']
 const RETRY_MS = 50
+/** No other try will be answered otherwise. */
+const FINAL_REFUSALS: ReadonlySet<string> = new Set(['DUPLICATE_NODE_ID', 'CLUSTER_MISMATCH', 'NODE_REMOVED'])
 const MAX_RETRY_MS = 1000
 
 /**
@@ -83,6 +94,10 @@ export class PeerLinks {
   readonly #dirty = new Set<OutgoingLane>()
   readonly #encoder = new EnvelopeEncoder()
   readonly #quietDue = new Set<Peer>()
+  readonly #network: Network
+  /** Where this node is reached. */
+  #address: string
+  #started = false
   #closed = false
 
   constructor(
@@ -93,32 +108,75 @@ export class PeerLinks {
       readonly logger: Logger
     },
     identity: PeerIdentity,
-    others: readonly { readonly nodeId: NodeId; readonly address: string }[],
+    others: readonly PeerAddress[],
     events: PeerEvents,
   ) {
     this.#identity = identity
+    this.#address = identity.address
+    this.#network = env.network
     this.#events = events
     this.#clock = env.clock
     this.#random = env.random
     this.#logger = env.logger
-    for (const { nodeId, address } of others) {
-      const lane = (name: Lane): OutgoingLane =>
-        new OutgoingLane(nodeId, name, this.#encoder, (groupId) => events.onUndelivered(nodeId, groupId))
-      this.#peers.set(nodeId, {
-        nodeId,
-        address,
-        outgoing: { control: lane('control'), bulk: lane('bulk') },
-        incoming: new Map(),
-        connections: {
-          control: env.network.connect(address, { keepaliveMs: 2000 }),
-          bulk: env.network.connect(address, { windowBytes: 16 * 1024 * 1024 }),
-        },
-        reachable: false,
-        silentTicks: 0,
-        attempts: 0,
-        quiet: [],
-      })
+    for (const other of others) this.#addPeer(other)
+  }
+
+  #addPeer({ nodeId, address }: PeerAddress): Peer {
+    const lane = (name: Lane): OutgoingLane =>
+      new OutgoingLane(nodeId, name, this.#encoder, (groupId) => this.#events.onUndelivered(nodeId, groupId))
+    const peer: Peer = {
+      nodeId,
+      address,
+      outgoing: { control: lane('control'), bulk: lane('bulk') },
+      incoming: new Map(),
+      connections: {
+        control: this.#network.connect(address, { keepaliveMs: 2000 }),
+        bulk: this.#network.connect(address, { windowBytes: 16 * 1024 * 1024 }),
+      },
+      reachable: false,
+      silentTicks: 0,
+      attempts: 0,
+      quiet: [],
+      dropped: false,
     }
+    this.#peers.set(nodeId, peer)
+    return peer
+  }
+
+  /** Who the others are from now on: new ones are dialled; those that aren't named any more are dropped, but for `kept`. */
+  setPeers(others: readonly PeerAddress[], kept: ReadonlySet<string>): void {
+    const wanted = new Map(others.map((other) => [other.nodeId, other]))
+    for (const peer of this.#peers.values()) {
+      const address = wanted.get(peer.nodeId)?.address ?? (kept.has(peer.nodeId) ? peer.address : undefined)
+      if (address !== peer.address) this.#dropPeer(peer)
+    }
+    for (const other of wanted.values()) {
+      if (this.#peers.has(other.nodeId)) continue
+      const peer = this.#addPeer(other)
+      if (this.#started) for (const lane of LANES) this.#dial(peer, lane)
+    }
+  }
+
+  #dropPeer(peer: Peer): void {
+    peer.dropped = true
+    this.#peers.delete(peer.nodeId)
+    this.#quietDue.delete(peer)
+    for (const lane of LANES) this.#dirty.delete(peer.outgoing[lane])
+    this.#closePeer(peer)
+    this.#setReachable(peer, false)
+  }
+
+  #closePeer(peer: Peer): void {
+    for (const stream of peer.incoming.values()) stream.cancel()
+    for (const lane of LANES) {
+      peer.outgoing[lane].close()
+      peer.connections[lane].close()
+    }
+  }
+
+  /** Tells all peers that this node's standing has changed. */
+  announceStanding(): void {
+    for (const peer of this.#peers.values()) peer.outgoing.control.sendStanding(this.#identity.standing())
   }
 
   /** Serves the others' Subscribe. */
@@ -133,19 +191,28 @@ export class PeerLinks {
         )
         sink.fail(
           toRpcError(
-            refusal ?? new FlotillaError('UNKNOWN_NODE', `node ${request.nodeId} isn't in the cluster list`),
+            refusal ??
+              new FlotillaError(
+                'UNKNOWN_NODE',
+                `node ${this.#identity.nodeId} knows no node ${request.nodeId}: it wasn't taken in yet`,
+              ),
           ),
         )
         return
       }
       const lane = peer.outgoing[request.lane]
-      const detach = lane.attach(sink, this.#identity.nodeId)
+      const detach = lane.attach(sink, this.#identity.nodeId, this.#identity.standing())
+      if (request.lane === 'control' && request.standing !== undefined)
+        this.#events.onStanding(request.nodeId, request.standing)
       if (request.lane === 'control') lane.sendLeaders(this.#events.leaderNotices())
       call.signal.addEventListener('abort', detach)
     })
   }
 
-  start(): void {
+  /** `address`: where this node is reached, where that wasn't known before it listened. */
+  start(address: string = this.#address): void {
+    this.#address = address
+    this.#started = true
     for (const peer of this.#peers.values()) for (const lane of LANES) this.#dial(peer, lane)
   }
 
@@ -208,13 +275,7 @@ export class PeerLinks {
 
   close(): void {
     this.#closed = true
-    for (const peer of this.#peers.values()) {
-      for (const stream of peer.incoming.values()) stream.cancel()
-      for (const lane of LANES) {
-        peer.outgoing[lane].close()
-        peer.connections[lane].close()
-      }
-    }
+    for (const peer of this.#peers.values()) this.#closePeer(peer)
   }
 
   // -- being dialled -------------------------------------------------------------------------------------------
@@ -240,14 +301,20 @@ export class PeerLinks {
         `node ${own.nodeId} belongs to the cluster with id ${clusterId}, the data folder of node ${request.nodeId} to ${request.clusterId}`,
       )
     }
-    const known = request.nodeId === own.nodeId ? own : this.#peers.get(request.nodeId)
+    const known = request.nodeId === own.nodeId ? { address: this.#address } : this.#peers.get(request.nodeId)
+    if (known === undefined && own.isRemoved(request.nodeId)) {
+      return new FlotillaError('NODE_REMOVED', `node ${request.nodeId} was removed from the cluster`)
+    }
     if (request.nodeId === own.nodeId || (known !== undefined && known.address !== request.address)) {
       return new FlotillaError(
         'DUPLICATE_NODE_ID',
         `node id ${request.nodeId} belongs to ${known?.address}, but ${request.address} uses it too`,
       )
     }
-    if (request.memberIds.join() !== own.memberIds.join()) {
+    // What a cluster starts with has to be agreed on; later its own state says who belongs to it.
+    const isFounding = request.standing !== 'established' || own.standing() !== 'established'
+    const bothListed = request.memberIds.length > 0 && own.memberIds.length > 0
+    if (isFounding && bothListed && request.memberIds.join() !== own.memberIds.join()) {
       return new FlotillaError(
         'CLUSTER_MISMATCH',
         `node ${own.nodeId} was started with the cluster list ${own.memberIds.join()}, node ${request.nodeId} with ${request.memberIds.join()}`,
@@ -259,22 +326,23 @@ export class PeerLinks {
   // -- dialling ------------------------------------------------------------------------------------------------
 
   #dial(peer: Peer, lane: Lane): void {
-    if (this.#closed) return
-    const { nodeId, address, clusterName, memberIds } = this.#identity
+    if (this.#closed || peer.dropped) return
+    const { nodeId, clusterName, memberIds } = this.#identity
     const request: SubscribeRequest = {
       nodeId,
-      address,
+      address: this.#address,
       clusterName,
       clusterId: this.#identity.clusterId(),
       lane,
       protocolVersion: PROTOCOL_VERSION,
       memberIds,
+      standing: this.#identity.standing(),
     }
     // Nothing counts before the other side has said who it is, or another node's vote could pass for this peer's.
     let isPeer = false
     const stream = peer.connections[lane].serverStream(subscribeMethod, request, {
       onMessage: (bytes) => {
-        const envelope = this.#closed ? undefined : this.#decode(peer, lane, bytes)
+        const envelope = this.#closed || peer.dropped ? undefined : this.#decode(peer, lane, bytes)
         if (envelope === undefined) return
         isPeer ||= this.#identified(peer, lane, envelope.nodeId)
         if (isPeer) this.#received(peer, envelope)
@@ -312,6 +380,7 @@ export class PeerLinks {
 
   #received(peer: Peer, envelope: Envelope): void {
     peer.silentTicks = 0
+    if (envelope.standing !== undefined) this.#events.onStanding(peer.nodeId, envelope.standing)
     if (envelope.quiet.length > 0) this.#events.onQuiet(peer.nodeId, envelope.quiet)
     if (envelope.leaders.length > 0) this.#events.onLeaders(envelope.leaders)
     if (envelope.messages.length > 0) this.#events.onMessages(peer.nodeId, envelope.messages)
@@ -319,13 +388,12 @@ export class PeerLinks {
 
   #lost(peer: Peer, lane: Lane, error: RpcError | undefined): void {
     peer.incoming.delete(lane)
-    if (this.#closed) return
+    if (this.#closed || peer.dropped) return
     if (lane === 'control') this.#setReachable(peer, false)
     if (error !== undefined && error.code !== StatusCode.unavailable && error.code !== StatusCode.cancelled) {
       const cause = fromRpcError(error)
       this.#logger.warn({ peer: peer.nodeId, lane, reason: cause.reason }, cause.message)
-      if (cause.reason === 'DUPLICATE_NODE_ID' || cause.reason === 'CLUSTER_MISMATCH')
-        this.#events.onRefused(cause)
+      if (FINAL_REFUSALS.has(cause.reason)) this.#events.onRefused(cause)
     }
     peer.attempts += 1
     const ceiling = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(peer.attempts, 10))

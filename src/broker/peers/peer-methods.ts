@@ -7,23 +7,46 @@ const SERVICE = 'flotilla.peer.v1.PeerService'
 
 type Empty = Record<string, never>
 
-export const registerNodeMethod: RpcMethod<NodeEntry, Empty, 'unary'> = {
-  path: `/${SERVICE}/RegisterNode`,
-  kind: 'unary',
-  request: reflectionCodec<NodeEntry>('flotilla.peer.v1.RegisterNodeRequest', 'request'),
-  response: reflectionCodec<Empty>('flotilla.peer.v1.RegisterNodeResponse', 'response'),
+function unary<Q extends object, R extends object>(name: string): RpcMethod<Q, R, 'unary'> {
+  return {
+    path: `/${SERVICE}/${name}`,
+    kind: 'unary',
+    request: reflectionCodec<Q>(`flotilla.peer.v1.${name}Request`, 'request'),
+    response: reflectionCodec<R>(`flotilla.peer.v1.${name}Response`, 'response'),
+  }
 }
+
+export interface RegisterNodeRequest extends NodeEntry {
+  /** Of a node whose disk is empty. */
+  readonly freshRequestId?: string
+  /** Of a node that doesn't know yet whether it is the right cluster. */
+  readonly clusterName?: string
+}
+export interface RegisterNodeResponse {
+  readonly clusterId: string
+  readonly life: number
+  readonly nodes: readonly NodeEntry[]
+}
+export const registerNodeMethod = unary<RegisterNodeRequest, RegisterNodeResponse>('RegisterNode')
+
+export interface ReportReplicasRequest {
+  readonly groupId: number
+  readonly moves: number
+  readonly nodeIds: readonly string[]
+}
+export const reportReplicasMethod = unary<ReportReplicasRequest, Empty>('ReportReplicas')
+
+export interface RestartReplicaRequest {
+  readonly groupId: number
+  readonly nodeId: string
+  readonly requestId: string
+}
+export const restartReplicaMethod = unary<RestartReplicaRequest, { readonly life: number }>('RestartReplica')
+
+export const metadataIndexMethod = unary<Empty, { readonly index: number }>('MetadataIndex')
 
 export interface DescribeReplicasResponse {
   readonly replicas: readonly ReplicaStatusMessage[]
 }
 
-export const describeReplicasMethod: RpcMethod<Empty, DescribeReplicasResponse, 'unary'> = {
-  path: `/${SERVICE}/DescribeReplicas`,
-  kind: 'unary',
-  request: reflectionCodec<Empty>('flotilla.peer.v1.DescribeReplicasRequest', 'request'),
-  response: reflectionCodec<DescribeReplicasResponse>(
-    'flotilla.peer.v1.DescribeReplicasResponse',
-    'response',
-  ),
-}
+export const describeReplicasMethod = unary<Empty, DescribeReplicasResponse>('DescribeReplicas')

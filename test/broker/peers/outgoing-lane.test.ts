@@ -1,12 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { EnvelopeEncoder } from '../../../src/broker/peers/envelope-encoder.ts'
 import { OutgoingLane } from '../../../src/broker/peers/outgoing-lane.ts'
-import {
-  decodeEnvelope,
-  type Envelope,
-  type GroupMessage,
-  type Lane,
-} from '../../../src/broker/peers/peer-codec.ts'
+import { decodeEnvelope, type Envelope, type GroupMessage } from '../../../src/broker/peers/peer-codec.ts'
+import { type Lane } from '../../../src/broker/peers/subscribe.ts'
 import { payloadCrc32 } from '../../../src/log/index.ts'
 import { asGroupId } from '../../../src/log/types.ts'
 import { asDigest, asLogIndex, asTerm, type Entry } from '../../../src/raft/types.ts'

@@ -4,11 +4,11 @@ import {
   MESSAGE_TYPES,
   decodeEnvelope,
   encodeEnvelope,
-  subscribeMethod,
   type GroupMessage,
   type LeaderNotice,
-  type SubscribeRequest,
+  type Standing,
 } from '../../../src/broker/peers/peer-codec.ts'
+import { subscribeMethod, type SubscribeRequest } from '../../../src/broker/peers/subscribe.ts'
 import { encodeEntryHead } from '../../../src/log/index.ts'
 import { asGroupId } from '../../../src/log/types.ts'
 import { encodeConfiguration } from '../../../src/raft/index.ts'
@@ -30,6 +30,7 @@ interface Reflected {
   readonly leaders: readonly Record<string, unknown>[]
   readonly quiet: readonly object[]
   readonly nodeId: string
+  readonly standing?: string
 }
 const reflection = reflectionCodec<Reflected>('flotilla.peer.v1.SubscribeResponse', 'response')
 
@@ -117,6 +118,9 @@ const reflectedOf = ({ groupId, message }: GroupMessage): Record<string, unknown
   life: message.life ?? 0,
   ...fieldsOf(message),
 })
+
+const standing = fc.constantFrom<Standing | undefined>(undefined, 'fresh', 'founding', 'established')
+const nameOf = (has: Standing | undefined): string => `STANDING_${(has ?? 'unspecified').toUpperCase()}`
 
 describe('a message from a peer that is refused', () => {
   const carrying = (header: Uint8Array) => {
@@ -234,6 +238,7 @@ describe('a message to a peer', () => {
           expect(messagesOf(bytes)).toEqual([{ groupId, message: flat(message) }])
           expect(reflection.decode(bytes)).toEqual({
             nodeId: '',
+            standing: 'STANDING_UNSPECIFIED',
             leaders: [],
             quiet: [],
             messages: [reflectedOf({ groupId, message })],
@@ -247,24 +252,32 @@ describe('a message to a peer', () => {
   it('from another codec of the same proto means the same', () => {
     const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.array(arbitrary, { maxLength: 4 })
     fc.assert(
-      fc.property(some(groupMessage), some(leaderNotice), some(quietNotice), (messages, leaders, quiet) => {
-        const reflected = {
-          messages: messages.map(reflectedOf),
-          leaders: leaders.map(({ leader, ...rest }) => ({ ...rest, leaderNodeId: leader })),
-          quiet,
-          nodeId: 'n9',
-        }
-        const bytes = reflection.encode(reflected)
-        const decoded = decodeEnvelope(bytes, FROM, TO)
-        expect(decoded.nodeId).toBe('n9')
-        expect(decoded.leaders).toEqual(leaders)
-        expect(decoded.quiet).toEqual(quiet)
-        expect(messagesOf(bytes)).toEqual(
-          messages.map(({ groupId, message }) => ({ groupId, message: flat(message) })),
-        )
-        const own = encodeEnvelope({ nodeId: asNodeId('n9'), messages, leaders, quiet })
-        expect(reflection.decode(own)).toEqual(reflected)
-      }),
+      fc.property(
+        some(groupMessage),
+        some(leaderNotice),
+        some(quietNotice),
+        standing,
+        (messages, leaders, quiet, has) => {
+          const reflected = {
+            standing: nameOf(has),
+            messages: messages.map(reflectedOf),
+            leaders: leaders.map(({ leader, ...rest }) => ({ ...rest, leaderNodeId: leader })),
+            quiet,
+            nodeId: 'n9',
+          }
+          const bytes = reflection.encode(reflected)
+          const decoded = decodeEnvelope(bytes, FROM, TO)
+          expect(decoded.nodeId).toBe('n9')
+          expect(decoded.standing).toBe(has)
+          expect(decoded.leaders).toEqual(leaders)
+          expect(decoded.quiet).toEqual(quiet)
+          expect(messagesOf(bytes)).toEqual(
+            messages.map(({ groupId, message }) => ({ groupId, message: flat(message) })),
+          )
+          const own = encodeEnvelope({ nodeId: asNodeId('n9'), messages, leaders, quiet, standing: has })
+          expect(reflection.decode(own)).toEqual(reflected)
+        },
+      ),
     )
   })
 
@@ -289,10 +302,9 @@ describe('a message to a peer', () => {
 })
 
 describe('the request by which a node dials', () => {
-  const reflected = reflectionCodec<Omit<SubscribeRequest, 'lane'> & { lane: string }>(
-    'flotilla.peer.v1.SubscribeRequest',
-    'request',
-  )
+  const reflected = reflectionCodec<
+    Omit<SubscribeRequest, 'lane' | 'standing'> & { lane: string; standing: string }
+  >('flotilla.peer.v1.SubscribeRequest', 'request')
   const request: fc.Arbitrary<SubscribeRequest> = fc.record({
     nodeId: fc.string().map(asNodeId),
     address: fc.string(),
@@ -301,6 +313,7 @@ describe('the request by which a node dials', () => {
     lane: fc.constantFrom('control', 'bulk'),
     protocolVersion: fc.nat({ max: 2 ** 31 - 1 }),
     memberIds: fc.array(fc.string(), { maxLength: 4 }),
+    standing,
   })
 
   it('is the same in both codecs, both ways', () => {
@@ -309,8 +322,9 @@ describe('the request by which a node dials', () => {
         const bytes = subscribeMethod.request.encode(each)
         const lane = each.lane === 'control' ? 'LANE_CONTROL' : 'LANE_BULK'
         expect(subscribeMethod.request.decode(bytes)).toEqual(each)
-        expect(reflected.decode(bytes)).toEqual({ ...each, lane })
-        expect(subscribeMethod.request.decode(reflected.encode({ ...each, lane }))).toEqual(each)
+        const other = { ...each, lane, standing: nameOf(each.standing) }
+        expect(reflected.decode(bytes)).toEqual(other)
+        expect(subscribeMethod.request.decode(reflected.encode(other))).toEqual(each)
       }),
     )
   })

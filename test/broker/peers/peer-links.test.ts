@@ -24,7 +24,15 @@ class Bench {
       random: { below: () => 0, bytes: (count) => new Uint8Array(count) },
       logger: quietLogger,
     },
-    { nodeId: n1!, address: 'n1:1', clusterName: 'c', memberIds: ['n1', 'n2'], clusterId: () => '' },
+    {
+      nodeId: n1!,
+      address: 'n1:1',
+      clusterName: 'c',
+      memberIds: ['n1', 'n2'],
+      clusterId: () => '',
+      standing: () => 'fresh',
+      isRemoved: () => false,
+    },
     [{ nodeId: n2!, address: 'n2:1' }],
     {
       onMessages: (from, messages) =>
@@ -33,6 +41,7 @@ class Bench {
       onQuiet: (from) => this.heard.push(`quiet ${from}`),
       onUndelivered: (to) => this.heard.push(`undelivered ${to}`),
       onReachable: (node, reachable) => this.heard.push(`${node} ${reachable ? 'reachable' : 'lost'}`),
+      onStanding: (node, standing) => this.heard.push(`${node} ${standing}`),
       onRefused: ({ reason }) => this.heard.push(`refused ${reason}`),
       leaderNotices: () => [],
     },

@@ -1,0 +1,77 @@
+import protobuf from 'protobufjs/minimal.js'
+import type { Codec, RpcMethod } from '../../env/index.ts'
+import { asNodeId, type NodeId } from '../../raft/types.ts'
+import { STANDINGS, readerOf, type Standing } from './peer-codec.ts'
+
+/** Who dials, and which of its two streams this is. */
+export interface SubscribeRequest {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly clusterName: string
+  readonly clusterId: string
+  readonly lane: Lane
+  readonly protocolVersion: number
+  readonly memberIds: readonly string[]
+  readonly standing: Standing | undefined
+}
+
+/** Heartbeats, votes and acknowledgements never queue behind entries. */
+export type Lane = 'control' | 'bulk'
+
+/** Nodes of different protocol versions refuse each other. */
+export const PROTOCOL_VERSION = 1
+
+const subscribeRequest: Codec<SubscribeRequest> = {
+  encode(request) {
+    const writer = protobuf.Writer.create()
+    writer.uint32(10).string(request.nodeId).uint32(18).string(request.address)
+    writer.uint32(26).string(request.clusterName).uint32(34).string(request.clusterId)
+    writer
+      .uint32(40)
+      .int32(request.lane === 'control' ? 1 : 2)
+      .uint32(48)
+      .int32(request.protocolVersion)
+    for (const memberId of request.memberIds) writer.uint32(58).string(memberId)
+    if (request.standing !== undefined) writer.uint32(64).int32(STANDINGS.indexOf(request.standing))
+    return writer.finish()
+  },
+  decode(bytes) {
+    const reader = readerOf(bytes)
+    const texts = ['', '', '', '', '']
+    let lane = 0
+    let protocolVersion = 0
+    const memberIds: string[] = []
+    let standing: Standing | undefined
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32()
+      const field = tag >>> 3
+      if (field >= 1 && field <= 4) texts[field] = reader.string()
+      else if (field === 5) lane = reader.int32()
+      else if (field === 6) protocolVersion = reader.int32()
+      else if (field === 7) memberIds.push(reader.string())
+      else if (field === 8) standing = STANDINGS[reader.int32()]
+      else reader.skipType(tag & 7)
+    }
+    const [, nodeId = '', address = '', clusterName = '', clusterId = ''] = texts
+    return {
+      nodeId: asNodeId(nodeId),
+      address,
+      clusterName,
+      clusterId,
+      lane: lane === 1 ? 'control' : 'bulk',
+      protocolVersion,
+      memberIds,
+      standing,
+    }
+  },
+}
+
+/** Envelopes are decoded by the link, which knows who sends and who receives. */
+const opaque: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
+
+export const subscribeMethod: RpcMethod<SubscribeRequest, Uint8Array, 'serverStream'> = {
+  path: '/flotilla.peer.v1.PeerService/Subscribe',
+  kind: 'serverStream',
+  request: subscribeRequest,
+  response: opaque,
+}
