@@ -117,6 +117,7 @@ export class ClusterView {
       leaderTerm: known?.term ?? 0,
       hashFirst: place.hashFirst,
       hashLast: place.hashLast,
+      targetNodeIds: place.target ?? [],
     }
   }
 
@@ -139,6 +140,7 @@ export class ClusterView {
       case 'clusterCreated':
         break
       case 'nodeRegistered':
+      case 'nodeRemoved':
         this.nodesChanged()
         break
       case 'topicCreated':
@@ -151,6 +153,13 @@ export class ClusterView {
         }
         this.#changed((watcher) => watcher.topics.add(event.name))
         break
+      case 'replicasTargeted':
+      case 'replicasMoved':
+      case 'replicaRestarted': {
+        const place = this.#topicOfGroup.get(asGroupId(event.groupId))
+        if (place !== undefined) this.#changed((watcher) => watcher.topics.add(place.topic))
+        break
+      }
     }
   }
 

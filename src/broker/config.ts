@@ -54,8 +54,13 @@ export interface ServerConfig {
   readonly listen: string
   /** The node's own folder: one node, one folder. */
   readonly dataDirectory: string
-  /** Every node that the cluster starts with, this one included; the same list on every node. */
+  /** Every node that the cluster starts with, this one included; the same list on every node. Empty with `join`. */
   readonly cluster: readonly ClusterMember[]
+  /**
+   * In place of `cluster`, which is empty then: addresses of nodes of a cluster that is there. The node is taken in as a
+   * new one the first time that it starts.
+   */
+  readonly join?: readonly string[]
   /** A node doesn't talk to nodes of a cluster with another name. */
   readonly clusterName: string
   /** Replicas of a partition are kept on different hosts as far as there are enough. Default: the node id. */

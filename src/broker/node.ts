@@ -1,37 +1,39 @@
 import type { Cancel, Env, Logger } from '../env/index.ts'
-import { asGroupId, type GroupId, type GroupWrite, type LogStorage } from '../log/types.ts'
-import { Raft, emptyBootstrap } from '../raft/index.ts'
-import {
-  asNodeId,
-  type Bootstrap,
-  type Configuration,
-  type LogMark,
-  type Message,
-  type NodeId,
-} from '../raft/types.ts'
+import { asGroupId, type GroupId, type LogStorage } from '../log/types.ts'
+import { Raft, membersOf } from '../raft/index.ts'
+import { asNodeId, type Bootstrap, type Message, type NodeId } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
 import type { LeaderHint } from '../wire/errors.ts'
+import { foldedMark } from './bootstrap-mark.ts'
 import { ClusterView } from './cluster-view.ts'
 import type { ServerConfig } from './config.ts'
-import { HostedPartition } from './hosted-partition.ts'
+import type { HostedPartition } from './hosted-partition.ts'
+import { Hosting } from './hosting.ts'
 import { LeaderTable } from './leaders.ts'
+import { membershipHost } from './membership/driver-host.ts'
+import { MembershipDriver } from './membership/driver.ts'
+import type { Lives } from './membership/lives.ts'
+import { MetadataLeader } from './membership/metadata-leader.ts'
 import type { MetadataCommand, MetadataResult } from './metadata/decide.ts'
-import type { MetadataEvent, PartitionPlace } from './metadata/events.ts'
-import { MetadataMachine } from './metadata/machine.ts'
-import { NewPartitions } from './new-partitions.ts'
+import type { MetadataEvent, NodeEntry } from './metadata/events.ts'
+import type { MetadataState } from './metadata/state.ts'
+import { METADATA_GROUP } from './metadata-group.ts'
+import { MetadataPlace } from './metadata-place.ts'
 import { NodeLoop } from './node-loop.ts'
-import { PartitionMachine } from './partition/machine.ts'
-import type { GroupMessage, LeaderNotice } from './peers/peer-codec.ts'
+import type { GroupMessage, LeaderNotice, Standing } from './peers/peer-codec.ts'
+import { peersOf } from './peers/peers-of.ts'
 import { PeerLinks } from './peers/peer-links.ts'
-import { Replica, type ReplicaHost, type ReplicaLimits } from './replica.ts'
+import type { RegisterNodeResponse } from './peers/peer-methods.ts'
+import { Replica, type ReplicaHost } from './replica.ts'
 import { NodeConnections } from './routing/connections.ts'
 import type { StateMachine } from './state-machine.ts'
 import { Succession } from './succession.ts'
 import type { Tuning } from './tuning.ts'
 
-export const METADATA_GROUP: GroupId = asGroupId(0)
+export { METADATA_GROUP }
 
-const NO_STATE = new Uint8Array(0)
+/** Members are looked at so often, in ticks. */
+const DRIVE_TICKS = 2
 
 /** One node: hosts the metadata group's replica and those of the partitions that are placed on it. */
 export class Node {
@@ -42,22 +44,24 @@ export class Node {
   readonly links: PeerLinks
   readonly loop: NodeLoop
   readonly storage: LogStorage
-  readonly metadata: { readonly replica: Replica; readonly machine: MetadataMachine }
-  /** Groups whose data can't be trusted, and why: they neither vote nor serve. */
-  readonly damaged = new Map<GroupId, string>()
+  readonly metadataLeader: MetadataLeader
+  readonly metadata: MetadataPlace
+  /** What the others say that they have of the metadata group. */
+  readonly standings = new Map<NodeId, Standing>()
 
   readonly #env: Env
   readonly #config: ServerConfig
   readonly #tuning: Tuning
   readonly #logger: Logger
   readonly #onFailure: (error: Error) => void
-  readonly #partitions = new Map<GroupId, HostedPartition>()
   readonly #succession: Succession
-  readonly #newPartitions: NewPartitions
-  /** Deleted groups whose data this node has given up since its start. */
-  readonly #destroyed = new Set<GroupId>()
-  /** States at the low ends of the logs that the start found. */
-  readonly #lowStates = new Map<GroupId, Uint8Array>()
+  readonly #lives: Lives
+  readonly #hosting: Hosting
+  readonly #driver: MembershipDriver
+  readonly #onStanding = new Set<() => void>()
+  /** Nodes that this one was told of when it was let in. */
+  #introduced: readonly NodeEntry[] = []
+  #mayHost = false
   /** Ticks since the start. */
   #age = 0
   #cancelTick: Cancel | undefined
@@ -70,6 +74,7 @@ export class Node {
     config: ServerConfig,
     tuning: Tuning,
     storage: LogStorage,
+    lives: Lives,
     onFailure: (error: Error) => void,
   ) {
     this.#env = env
@@ -78,6 +83,7 @@ export class Node {
     this.#logger = env.logger
     this.#onFailure = onFailure
     this.storage = storage
+    this.#lives = lives
     this.nodeId = asNodeId(config.nodeId)
     this.leaders = new LeaderTable(env.clock)
     this.connections = new NodeConnections(env.network)
@@ -100,26 +106,23 @@ export class Node {
       () => this.metadata.machine.state,
       (node) => this.links.isReachable(node),
     )
-    this.metadata = this.#hostMetadata()
-    const found = storage.recovered.get(METADATA_GROUP)
-    const foundIndex = found?.ok === true ? found.bootstrap.last.index : 0
-    this.#newPartitions = new NewPartitions(foundIndex, () => this.metadata.replica)
+    this.metadataLeader = new MetadataLeader(this, env.clock, env.random)
+    this.#driver = new MembershipDriver(membershipHost(this), env.clock, this.#logger)
+    this.#hosting = this.#makeHosting()
+    this.metadata = this.#makeMetadata()
   }
 
   // -- life ----------------------------------------------------------------------------------------------------
 
   /** Reads what hosting needs and only a promise gives. */
   async load(): Promise<void> {
-    for (const recovered of this.storage.recovered.values()) {
-      if (!recovered.ok || recovered.bootstrap.lowEnd.index === 0) continue
-      this.#lowStates.set(recovered.groupId, (await this.storage.readLowEnd(recovered.groupId)).state)
-    }
+    await this.#hosting.load()
   }
 
   /** Hosts what the disk holds, and starts to take part. */
-  start(): void {
+  start(address: string): void {
     this.#metadataChanged(undefined)
-    this.links.start()
+    this.links.start(address)
     this.#tick()
   }
 
@@ -143,7 +146,7 @@ export class Node {
     this.#cancelTick?.()
     const stopping = (): FlotillaError =>
       new FlotillaError('SHUTTING_DOWN', `node ${this.nodeId} is stopping`, { effect: 'unknown' })
-    for (const hosted of this.#partitions.values()) hosted.stop(stopping)
+    this.#hosting.stop(stopping)
     this.metadata.replica.stop(stopping)
     await this.loop.close()
     this.links.close()
@@ -162,24 +165,35 @@ export class Node {
 
   #tick(): void {
     this.#cancelTick = this.#env.clock.setTimer(this.#tuning.tickMs, () => {
-      for (const { topic, place } of this.#newPartitions.take()) this.#hostPartition(topic, place)
       this.loop.tick()
       this.links.tick(this.#tuning.raft.electionTicks * 2)
       this.#age += 1
       if (this.#age % this.#tuning.raft.heartbeatTicks === 0) this.links.beat()
       this.#succession.tick()
+      if (this.#age % DRIVE_TICKS === 0) this.#drive()
       this.#tick()
     })
+  }
+
+  #drive(): void {
+    // Whether it has folded all and may decide is nothing that anybody tells.
+    this.#driver.look(METADATA_GROUP)
+    this.#driver.tick()
   }
 
   // -- asking --------------------------------------------------------------------------------------------------
 
   hosted(groupId: GroupId): HostedPartition | undefined {
-    return this.#partitions.get(groupId)
+    return this.#hosting.get(groupId)
   }
 
   get partitions(): Iterable<HostedPartition> {
-    return this.#partitions.values()
+    return this.#hosting.all
+  }
+
+  /** Groups whose data can't be trusted, and why: they neither vote nor serve. */
+  get damaged(): ReadonlyMap<GroupId, string> {
+    return this.#hosting.damaged
   }
 
   leaderHint(groupId: GroupId): LeaderHint | undefined {
@@ -191,9 +205,9 @@ export class Node {
 
   /** From the layout; before a node has registered, from the settings. */
   addressOf(nodeId: NodeId): string | undefined {
-    return (
-      this.view.addressOf(nodeId) ?? this.#config.cluster.find((member) => member.nodeId === nodeId)?.address
-    )
+    const listed = this.#config.cluster.find((member) => member.nodeId === nodeId)
+    const introduced = this.#introduced.find((node) => node.nodeId === nodeId)
+    return this.view.addressOf(nodeId) ?? listed?.address ?? introduced?.address
   }
 
   /** Decides on a change of the cluster's state here. Rejects with NOT_LEADER where this node doesn't lead the metadata group. */
@@ -218,104 +232,80 @@ export class Node {
     })
   }
 
+  // -- being let in --------------------------------------------------------------------------------------------
+
+  /** Takes part in the metadata group. */
+  get isHosting(): boolean {
+    return this.metadata.isHeld
+  }
+
+  /** Has never had anything, so it may be one of those that begin a cluster. */
+  get mayFound(): boolean {
+    return this.metadata.standing === 'fresh'
+  }
+
+  onStanding(listener: () => void): Cancel {
+    this.#onStanding.add(listener)
+    return () => this.#onStanding.delete(listener)
+  }
+
+  /** Begins the cluster together with the others of the list. */
+  found(): void {
+    this.metadata.found()
+    this.links.announceStanding()
+  }
+
+  /** Takes part in the cluster that has taken this node in, from nothing. */
+  async enter({ clusterId, life, nodes }: RegisterNodeResponse): Promise<void> {
+    if (this.#stopping) return
+    this.#introduced = nodes
+    await this.metadata.enter(clusterId, life)
+    this.links.announceStanding()
+  }
+
+  learnNodes(nodes: readonly NodeEntry[]): void {
+    this.#introduced = nodes
+    this.#peersChanged()
+  }
+
+  fail(error: Error): void {
+    this.#onFailure(error)
+  }
+
   // -- hosting -------------------------------------------------------------------------------------------------
 
-  #hostMetadata(): { replica: Replica; machine: MetadataMachine } {
-    const configuration = configurationOf(this.#config.cluster.map((member) => member.nodeId))
-    const recovered = this.storage.recovered.get(METADATA_GROUP)
-    if (recovered !== undefined && !recovered.ok) {
-      throw new Error(`the metadata group in ${this.#config.dataDirectory} is damaged: ${recovered.damage}`)
-    }
-    const bootstrap = recovered?.bootstrap ?? emptyBootstrap(configuration)
-    if (recovered === undefined) this.#writeNewGroup(METADATA_GROUP, configuration)
-    const machine = new MetadataMachine(
-      this.#env.clock,
-      { ...this.#tuning.metadata, memberCount: this.#config.cluster.length },
-      recovered?.appliedState ?? NO_STATE,
-      (event) => this.#metadataChanged(event),
-    )
-    const replica = this.#makeReplica(METADATA_GROUP, bootstrap, machine, this.#tuning.metadataReplica)
-    return { replica, machine }
+  #makeMetadata(): MetadataPlace {
+    return new MetadataPlace({
+      nodeId: this.nodeId,
+      config: this.#config,
+      limits: this.#tuning.metadata,
+      storage: this.storage,
+      lives: this.#lives,
+      loop: this.loop,
+      succession: this.#succession,
+      clock: this.#env.clock,
+      logger: this.#logger,
+      makeReplica: (bootstrap, life, machine) => this.#newReplica(METADATA_GROUP, bootstrap, life, machine),
+      onChange: (event) => this.#metadataChanged(event),
+      fail: (error) => this.#onFailure(error),
+    })
   }
 
-  #hostPartition(topic: string, place: PartitionPlace): void {
-    const groupId = asGroupId(place.groupId)
-    if (this.#partitions.has(groupId) || this.damaged.has(groupId)) return
-    const recovered = this.storage.recovered.get(groupId)
-    if (recovered !== undefined && !recovered.ok) {
-      this.damaged.set(groupId, recovered.damage)
-      this.#logger.error(
-        { topic, partition: place.partition, group: groupId, damage: recovered.damage },
-        'replica is damaged and is not served',
-      )
-      return
-    }
-    if (recovered === undefined && this.#newPartitions.mustWait) {
-      this.#newPartitions.add({ topic, place })
-      return
-    }
-    const configuration = configurationOf(place.replicas)
-    const bootstrap = recovered?.bootstrap ?? emptyBootstrap(configuration)
-    if (recovered === undefined) {
-      this.#writeNewGroup(groupId, configuration)
-      if (place.replicas[0] === this.nodeId) this.#succession.stand(groupId)
-    }
-    const machine = new PartitionMachine(
-      place.partition,
-      this.#env.clock,
-      this.#tuning.partition,
-      recovered?.appliedState ?? NO_STATE,
-      this.#lowStates.get(groupId) ?? NO_STATE,
-    )
-    const replica = this.#makeReplica(groupId, bootstrap, machine, this.#tuning.dataReplica)
-    this.#partitions.set(groupId, new HostedPartition(topic, replica, machine))
-  }
-
-  #makeReplica(
-    groupId: GroupId,
-    bootstrap: Bootstrap,
-    machine: StateMachine,
-    limits: ReplicaLimits,
-  ): Replica {
-    const core = new Raft(this.#tuning.raft, bootstrap, (bound) => this.#env.random.below(bound))
-    const replica = new Replica(
+  #newReplica(groupId: GroupId, bootstrap: Bootstrap, life: number, machine: StateMachine): Replica {
+    const { raft, metadataReplica, dataReplica } = this.#tuning
+    const limits = groupId === METADATA_GROUP ? metadataReplica : dataReplica
+    const core = new Raft({ ...raft, life }, bootstrap, (bound) => this.#env.random.below(bound))
+    const { applied } = bootstrap
+    return new Replica(
       groupId,
       core,
       machine,
       this.#host(),
       limits,
-      bootstrap.applied,
+      applied,
       foldedMark(bootstrap),
       this.#logger,
     )
-    this.loop.add(replica)
-    return replica
-  }
-
-  #writeNewGroup(groupId: GroupId, configuration: Configuration): void {
-    const { lowEnd } = emptyBootstrap(configuration)
-    const write: GroupWrite = { groupId, create: { ...lowEnd, state: NO_STATE } }
-    this.loop.write(write)
-  }
-
-  #dropGroup(groupId: GroupId, topic: string): void {
-    const hosted = this.#partitions.get(groupId)
-    if (hosted !== undefined) {
-      // What was proposed may have been committed, and read, before the deletion.
-      hosted.stop(
-        () => new FlotillaError('UNKNOWN_TOPIC', `topic "${topic}" was deleted`, { effect: 'unknown' }),
-      )
-      this.#partitions.delete(groupId)
-      this.loop.remove(hosted.replica)
-    }
-    this.#succession.forget(groupId)
-    this.damaged.delete(groupId)
-    this.leaders.forgetGroup(groupId)
-    const isStored = hosted !== undefined || this.storage.recovered.has(groupId)
-    if (!isStored || this.#destroyed.has(groupId)) return
-    // Storage takes the end of a group once; a snapshot of the metadata group may name it again.
-    this.#destroyed.add(groupId)
-    this.loop.write({ groupId, destroy: true })
   }
 
   #host(): ReplicaHost {
@@ -323,6 +313,9 @@ export class Node {
       wake: (replica) => this.loop.wake(replica),
       send: (groupId, messages: readonly Message[]) => this.links.send(groupId, messages),
       leadershipChanged: (replica) => this.#leadershipChanged(replica),
+      configurationChanged: (replica) => {
+        if (replica.groupId === METADATA_GROUP) this.#peersChanged()
+      },
       isReachable: (node) => this.links.isReachable(node),
       sendQuiet: (to, notice) => {
         this.links.sendQuiet(to, notice)
@@ -334,67 +327,89 @@ export class Node {
     }
   }
 
+  #makeHosting(): Hosting {
+    const current = (): MetadataState => this.metadata.machine.state
+    return new Hosting(
+      {
+        nodeId: this.nodeId,
+        get state() {
+          return current()
+        },
+        makeReplica: (groupId, bootstrap, life, machine) => {
+          const replica = this.#newReplica(groupId, bootstrap, life, machine)
+          this.loop.add(replica)
+          return replica
+        },
+        forget: (groupId) => this.leaders.forgetGroup(groupId),
+        isLed: (groupId) => this.leaders.get(groupId)?.leader !== undefined,
+        restartReplica: (groupId) => this.metadataLeader.restart(groupId),
+        fail: (error) => this.#onFailure(error),
+      },
+      {
+        loop: this.loop,
+        storage: this.storage,
+        lives: this.#lives,
+        succession: this.#succession,
+        limits: this.#tuning.partition,
+        clock: this.#env.clock,
+        logger: this.#logger,
+      },
+    )
+  }
+
   // -- changes of the cluster's state --------------------------------------------------------------------------
 
   #metadataChanged(event: MetadataEvent | undefined): void {
-    const { state } = this.metadata.machine
     switch (event?.type) {
       case undefined:
-        this.#reconcile()
+        this.#mayHost = this.metadata.knowsOwnLife
+        if (this.#mayHost) this.#hosting.reconcile()
+        for (const groupId of this.loop.replicas.keys()) this.#driver.look(groupId)
+        this.#peersChanged()
         break
       case 'clusterCreated':
         break
       case 'nodeRegistered':
+        if (!this.#mayHost && this.metadata.knowsOwnLife) {
+          this.#mayHost = true
+          this.#hosting.reconcile()
+        }
+        if (event.life !== undefined) {
+          for (const groupId of this.loop.replicas.keys()) this.#driver.look(groupId)
+        }
+        this.#driver.look(METADATA_GROUP)
+        this.#peersChanged()
+        break
+      case 'nodeRemoved':
+        if (event.nodeId === this.nodeId)
+          this.#logger.warn(
+            { node: this.nodeId },
+            'this node was removed from the cluster; it can be stopped',
+          )
+        this.#driver.look(METADATA_GROUP)
+        this.#peersChanged()
         break
       case 'topicCreated':
-        for (const place of event.topic.partitions) {
-          if (place.replicas.includes(this.nodeId)) this.#hostPartition(event.topic.name, place)
-        }
+        for (const place of event.topic.partitions) this.#placeChanged(place.groupId)
         break
       case 'topicDeleted':
-        this.#newPartitions.forgetTopic(event.name)
-        for (const [groupId, hosted] of this.#partitions) {
-          if (hosted.topic === event.name) this.#dropGroup(groupId, event.name)
-        }
-        for (const groupId of this.damaged.keys()) {
-          if (state.deletedGroupIds.has(groupId)) this.#dropGroup(groupId, event.name)
-        }
+        if (this.#mayHost) this.#hosting.topicDeleted()
+        break
+      case 'replicasTargeted':
+      case 'replicasMoved':
+      case 'replicaRestarted':
+        this.#placeChanged(event.groupId)
         break
     }
-    if (state.clusterId !== '') this.#learnClusterId(state.clusterId)
+    if (this.metadata.learnClusterId()) this.links.announceStanding()
     this.view.metadataChanged(event)
   }
 
-  /** The whole state may be different: host what is placed here, drop what is listed as deleted, keep the rest. */
-  #reconcile(): void {
-    const { state } = this.metadata.machine
-    this.#newPartitions.forgetAll()
-    for (const topic of state.topics.values()) {
-      for (const place of topic.partitions) {
-        if (place.replicas.includes(this.nodeId)) this.#hostPartition(topic.name, place)
-      }
-    }
-    for (const groupId of new Set([...this.storage.recovered.keys(), ...this.#partitions.keys()])) {
-      if (groupId === METADATA_GROUP) continue
-      if (state.deletedGroupIds.has(groupId))
-        this.#dropGroup(groupId, this.#partitions.get(groupId)?.topic ?? '')
-    }
-  }
-
-  #learnClusterId(clusterId: string): void {
-    if (this.storage.clusterId === clusterId) return
-    if (this.storage.clusterId !== undefined) {
-      this.#onFailure(
-        new FlotillaError(
-          'CLUSTER_MISMATCH',
-          `the data folder ${this.#config.dataDirectory} belongs to the cluster with id ${this.storage.clusterId}, not to ${clusterId}`,
-        ),
-      )
-      return
-    }
-    this.storage
-      .setClusterId(clusterId)
-      .catch((error: unknown) => this.#onFailure(new Error(String(error), { cause: error })))
+  #placeChanged(groupId: number): void {
+    const found = this.metadata.machine.state.placeOf(groupId)
+    if (found === undefined || !this.#mayHost) return
+    this.#hosting.placeChanged(found.topic.name, found.place)
+    this.#driver.look(asGroupId(groupId))
   }
 
   // -- peers ---------------------------------------------------------------------------------------------------
@@ -410,6 +425,8 @@ export class Node {
         clusterName,
         memberIds: cluster.map((member) => member.nodeId).toSorted(),
         clusterId: () => this.storage.clusterId ?? '',
+        standing: () => this.metadata.standing,
+        isRemoved: (node) => this.metadata.machine.state.removedNodes.has(node),
       },
       cluster
         .filter((member) => member.nodeId !== nodeId)
@@ -424,13 +441,25 @@ export class Node {
           for (const notice of notices) this.loop.replicas.get(notice.groupId)?.leaderIsQuiet(from, notice)
         },
         onReachable: (node, reachable) => {
-          if (!reachable) this.#lost(node)
+          if (reachable) this.#succession.nodeFound(node)
+          else this.#lost(node)
           this.view.nodesChanged()
+        },
+        onStanding: (node, standing) => {
+          this.standings.set(node, standing)
+          for (const listener of this.#onStanding) listener()
         },
         onRefused: (error) => this.#refused(error),
         leaderNotices: () => this.#leaderNotices(),
       },
     )
+  }
+
+  #peersChanged(): void {
+    const { machine, replica } = this.metadata
+    const members = new Set<string>(membersOf(replica.status().configuration))
+    const known = { introduced: this.#introduced, listed: this.#config.cluster, members }
+    this.links.setPeers(peersOf(this.nodeId, machine.state, known), members)
   }
 
   #received(messages: readonly GroupMessage[]): void {
@@ -444,9 +473,9 @@ export class Node {
     this.#succession.nodeLost(node)
   }
 
-  /** Only a node that nobody has taken in yet gives up: one wrong node must not stop a cluster that works. */
+  /** Only a node that nobody has taken in yet, or any more, gives up: one wrong node must not stop a cluster that works. */
   #refused(error: FlotillaError): void {
-    if (!this.#wasTakenIn) this.#onFailure(error)
+    if (!this.#wasTakenIn || error.reason === 'NODE_REMOVED') this.#onFailure(error)
   }
 
   #leaderNotices(): LeaderNotice[] {
@@ -461,20 +490,7 @@ export class Node {
   #leadershipChanged(replica: Replica): void {
     const { term, leader } = replica.status()
     this.leaders.learn(replica.groupId, term, leader)
+    if (replica.isLeader) this.#driver.look(replica.groupId)
     if (replica.isLeader) this.links.announce([{ groupId: replica.groupId, term, leader: this.nodeId }])
   }
-}
-
-function configurationOf(nodeIds: readonly string[]): Configuration {
-  return { voters: nodeIds.map(asNodeId).toSorted(), votersOutgoing: [], learners: [] }
-}
-
-/** The mark of the newest entry that the stored state holds; undefined where the start didn't load that entry. */
-function foldedMark(bootstrap: Bootstrap): LogMark | undefined {
-  const { applied, lowEnd, last, tail } = bootstrap
-  if (applied === lowEnd.index) return lowEnd
-  if (applied === last.index) return last
-  const entry = tail.find(({ index }) => index === applied)
-  // The mark alone: the entry holds its payload.
-  return entry === undefined ? undefined : { index: entry.index, term: entry.term, digest: entry.digest }
 }

@@ -2,6 +2,8 @@ import type { Logger } from '../env/index.ts'
 import { EntriesCompactedError } from '../log/index.ts'
 import type { GroupId, GroupWrite } from '../log/types.ts'
 import type {
+  ChangeResult,
+  ConfigurationChange,
   Digest,
   Entry,
   Input,
@@ -28,6 +30,8 @@ export interface ReplicaHost {
   wake(replica: Replica): void
   send(groupId: GroupId, messages: readonly Message[]): void
   leadershipChanged(replica: Replica): void
+  /** Other members are in force, or are committed. */
+  configurationChanged(replica: Replica): void
   /** Whether this node hears from that one. */
   isReachable(node: NodeId): boolean
   /** Tells a follower that the group has gone quiet. */
@@ -156,6 +160,15 @@ export class Replica {
       return
     }
     this.#host.wake(this)
+  }
+
+  /** Leaders: changes who takes part. */
+  changeConfiguration(change: ConfigurationChange): ChangeResult {
+    if (this.#stopped) return { ok: false, reason: 'not-leader', detail: 'this replica has stopped' }
+    this.#quiet = false
+    const result = this.#core.changeConfiguration(change)
+    this.#host.wake(this)
+    return result
   }
 
   /** Commands were queued in the machine. */
@@ -322,6 +335,7 @@ export class Replica {
     if (output.restore !== undefined) this.#restore(output.restore)
     this.#fold(output.committed)
     if (!isReplaced && output.leadership !== undefined) this.#leadershipChanged()
+    if (output.configuration !== undefined) this.#host.configurationChanged(this)
     if (output.messages.length > 0) this.#host.send(this.groupId, output.messages)
     if (output.persist !== undefined) {
       const { token, entries, hardState, snapshot } = output.persist

@@ -3,6 +3,8 @@ import { openLogStorage } from '../log/index.ts'
 import { asNodeId } from '../raft/types.ts'
 import { CLUSTER_SERVICE, LOG_SERVICE, TOPIC_SERVICE } from '../wire/index.ts'
 import type { ServerConfig } from './config.ts'
+import { Admission } from './membership/admission.ts'
+import { Lives } from './membership/lives.ts'
 import { METADATA_GROUP, Node } from './node.ts'
 import { Registration } from './registration.ts'
 import { AppendRouter } from './routing/append-router.ts'
@@ -10,6 +12,7 @@ import { MetadataCalls } from './routing/metadata-calls.ts'
 import { Gate } from './services/gate.ts'
 import { ClusterService } from './services/cluster-service.ts'
 import { LogService } from './services/log-service.ts'
+import { MembershipService } from './services/membership-service.ts'
 import { OpenStreams } from './services/open-streams.ts'
 import { TopicService } from './services/topic-service.ts'
 import { tuningOf, type Tuning } from './tuning.ts'
@@ -50,7 +53,8 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   let services: Services
   let listener: Listener
   try {
-    node = new Node(env, config, tuning, storage, (error) => reportFailure(error))
+    const lives = await Lives.open(env.disk.files, config.dataDirectory)
+    node = new Node(env, config, tuning, storage, lives, (error) => reportFailure(error))
     services = servicesOf(env, config, tuning, node)
     await node.load()
     listener = await env.network.listen({
@@ -64,13 +68,15 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
     await storage.close()
     throw error
   }
-  node.start()
   const own = config.cluster.find((member) => member.nodeId === config.nodeId)
   const entry = {
     nodeId: config.nodeId,
     address: own?.address ?? listener.address,
     hostLabel: config.hostLabel,
   }
+  node.start(entry.address)
+  const admission = new Admission(node, entry, config, env)
+  admission.start()
   const registration = new Registration(node, entry, env)
   registration.start()
   env.logger.info(
@@ -79,6 +85,7 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
   )
 
   const close = async (handOver: boolean): Promise<void> => {
+    admission.close()
     registration.close()
     if (handOver) await node.handOver(tuning.shutdownMs)
     gate.close()
@@ -116,9 +123,10 @@ function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node):
   const streams = new OpenStreams(tuning.maxOpenStreams)
   const log = new LogService(node, calls, router, streams, env.clock, tuning)
   const topics = new TopicService(node, calls, env.clock, env.random)
+  const membership = new MembershipService(node, calls, config.clusterName)
   const cluster = new ClusterService(node, calls, streams, env.clock, config.clusterName)
   return {
-    handlers: [...log.handlers(), ...topics.handlers(), ...cluster.handlers()],
+    handlers: [...log.handlers(), ...topics.handlers(), ...cluster.handlers(), ...membership.handlers()],
     endStreams: () => {
       cluster.close()
       log.close()

@@ -52,6 +52,14 @@ export class Succession {
     this.#wakeSome()
   }
 
+  /** A learner that comes back can't wake a quiet group by asking for votes: its leader looks what it lacks. */
+  nodeFound(node: NodeId): void {
+    for (const replica of this.#replicas.values()) {
+      if (!replica.isQuiet || !replica.isLeader) continue
+      if (replica.status().configuration.learners.includes(node)) replica.wakeUp()
+    }
+  }
+
   tick(): void {
     this.#wakeSome()
     for (const [groupId, age] of this.#standing) {

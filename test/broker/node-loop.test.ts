@@ -41,6 +41,7 @@ class Bench {
       wake: (each) => this.loop.wake(each),
       send: () => undefined,
       leadershipChanged: () => undefined,
+      configurationChanged: () => undefined,
       isReachable: () => true,
       sendQuiet: () => undefined,
       readEntries: () => Promise.resolve([]),

@@ -18,8 +18,9 @@ import type {
   TransferLeadershipResponse,
   WatchLayoutResponse,
 } from '../../wire/messages.ts'
+import { hostsOf } from '../metadata/events.ts'
 import { METADATA_GROUP, type Node } from '../node.ts'
-import { describeReplicasMethod, registerNodeMethod } from '../peers/peer-methods.ts'
+import { describeReplicasMethod } from '../peers/peer-methods.ts'
 import { FORWARDED } from '../routing/connections.ts'
 import type { MetadataCalls } from '../routing/metadata-calls.ts'
 import { answering, asRpcError } from './answering.ts'
@@ -52,10 +53,6 @@ export class ClusterService {
       serverStreamHandler(clusterMethods.watchLayout, (_request, sink, call) => this.#watch(sink, call)),
       answering(clusterMethods.locatePartition, (request, call) => this.#locate(request, call)),
       answering(clusterMethods.transferLeadership, (request, call) => this.#transfer(request, call)),
-      answering(registerNodeMethod, async (node, call) => {
-        await this.#calls.change({ type: 'registerNode', node }, this.#calls.deadlineOf(call))
-        return {}
-      }),
       answering(describeReplicasMethod, () => Promise.resolve({ replicas: describeReplicas(this.#node) })),
     ]
   }
@@ -130,7 +127,7 @@ export class ClusterService {
     const { place } = this.#node.view.partition(request.topic, request.partition)
     const name = `partition ${request.partition} of "${request.topic}"`
     const target = request.targetNodeId
-    if (target !== undefined && !place.replicas.includes(target)) {
+    if (target !== undefined && !hostsOf(place).includes(target)) {
       throw new FlotillaError(
         'UNKNOWN_NODE',
         `${name} has no replica on node ${target}; it has some on ${place.replicas.join(', ')}`,

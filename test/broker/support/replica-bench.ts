@@ -76,6 +76,7 @@ export class ReplicaBench implements ReplicaHost {
     this.sent.push(...messages)
   }
   leadershipChanged(): void {}
+  configurationChanged(): void {}
   isReachable(): boolean {
     return true
   }
