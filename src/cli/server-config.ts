@@ -7,6 +7,7 @@ import {
   parseAddress,
   parseCluster,
   parseDirectory,
+  parseJoin,
   parseLimits,
   parseName,
   settingNames,
@@ -101,11 +102,14 @@ export function resolveServerConfig(input: ConfigInput): Resolution {
   const dataDirectory = settle('data', parseDirectory, () =>
     nodeId === undefined ? undefined : { value: `data/${nodeId}`, from: 'id' },
   )
-  const cluster = settle<readonly ClusterMember[]>('cluster', parseCluster, () =>
-    nodeId === undefined || listen === undefined
+  const joining = given('join')
+  const join = settle<readonly string[] | undefined>('join', parseJoin, () => ({ value: undefined }))
+  const cluster = settle<readonly ClusterMember[]>('cluster', parseCluster, () => {
+    if (joining !== undefined) return { value: [], from: 'join' }
+    return nodeId === undefined || listen === undefined
       ? undefined
-      : { value: [{ nodeId, address: listen }], from: 'the node alone' },
-  )
+      : { value: [{ nodeId, address: listen }], from: 'the node alone' }
+  })
   const clusterName = settle('cluster-name', parseName, () => ({ value: 'flotilla' }))
   const hostLabel = settle('host', parseName, () =>
     nodeId === undefined ? undefined : { value: nodeId, from: 'id' },
@@ -116,6 +120,7 @@ export function resolveServerConfig(input: ConfigInput): Resolution {
     const rule = `the list has to name the node itself, ${nodeId}; it names ${cluster.map((member) => member.nodeId).join(', ')}`
     faults.push({ setting: 'cluster', value: listed.raw, rule, source: listed.source })
   }
+  faults.push(...joinFaults(joining, listed, listen))
   if (
     faults.length > 0 ||
     nodeId === undefined ||
@@ -129,8 +134,40 @@ export function resolveServerConfig(input: ConfigInput): Resolution {
   ) {
     return { ok: false, faults }
   }
-  const server: ServerConfig = { nodeId, listen, dataDirectory, cluster, clusterName, hostLabel, limits }
+  const server: ServerConfig = {
+    nodeId,
+    listen,
+    dataDirectory,
+    cluster,
+    ...(join === undefined ? {} : { join }),
+    clusterName,
+    hostLabel,
+    limits,
+  }
   return { ok: true, config: { server, logLevel }, provenance: provenance as Provenance }
+}
+
+/** One that joins has no list, so the others reach it where it listens. */
+function joinFaults(
+  joining: Given | undefined,
+  listed: Given | undefined,
+  listen: string | undefined,
+): Fault[] {
+  if (joining === undefined) return []
+  const fault = (rule: string): Fault => ({
+    setting: 'join',
+    value: joining.raw,
+    rule,
+    source: joining.source,
+  })
+  const faults: Fault[] = []
+  if (listed !== undefined) faults.push(fault('a node either begins with a cluster list or joins, not both'))
+  if (listen !== undefined && /^(0\.0\.0\.0|\[::\]):/.test(listen)) {
+    faults.push(
+      fault(`listen is ${listen}, but has to be the address at which the other nodes reach this one`),
+    )
+  }
+  return faults
 }
 
 function find(

@@ -14,6 +14,7 @@ export const settingNames = [
   'listen',
   'data',
   'cluster',
+  'join',
   'cluster-name',
   'host',
   'log-level',
@@ -71,6 +72,20 @@ export function parseCluster(raw: unknown): Parsed<readonly ClusterMember[]> {
     members.push({ nodeId, address })
   }
   return faults.length === 0 ? value(members) : rule(faults.join('; '))
+}
+
+/** `127.0.0.1:7101,…`; in a file also a list of such. */
+export function parseJoin(raw: unknown): Parsed<readonly string[]> {
+  const items = typeof raw === 'string' ? raw.split(',') : raw
+  if (!Array.isArray(items) || items.length === 0 || !items.every((item) => typeof item === 'string')) {
+    return rule('the addresses are HOST:PORT, separated by commas')
+  }
+  const addresses = items.map((item) => item.trim())
+  const faults = addresses.flatMap((address) => {
+    const fault = addressFault(address, 1)
+    return fault === undefined ? [] : [`${JSON.stringify(address)}: ${fault}`]
+  })
+  return faults.length === 0 ? value(addresses) : rule(faults.join('; '))
 }
 
 function clusterItems(raw: unknown): string[] | undefined {

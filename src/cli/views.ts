@@ -16,10 +16,17 @@ export function partitionJson(partition: PartitionMessage) {
     leader: partition.leaderNodeId ?? null,
     leaderTerm: partition.leaderTerm,
     replicas: [...partition.replicaNodeIds],
+    target: [...(partition.targetNodeIds ?? [])],
     groupId: partition.groupId,
     hashFirst: partition.hashFirst,
     hashLast: partition.hashLast,
   }
+}
+
+/** "n1,n2,n3", or "n1,n2,n3 → n4,n2,n3" while they move. */
+function replicasText({ replicaNodeIds, targetNodeIds = [] }: PartitionMessage): string {
+  const here = replicaNodeIds.join(',')
+  return targetNodeIds.length === 0 ? here : `${here} → ${targetNodeIds.join(',')}`
 }
 
 export function topicJson(topic: TopicMessage) {
@@ -93,7 +100,7 @@ export function topicTable(output: Output, topic: TopicMessage): string {
       partition.partition,
       partition.leaderNodeId ?? 'none',
       partition.leaderTerm,
-      partition.replicaNodeIds.join(','),
+      replicasText(partition),
       topic.partitioner === 'PARTITIONER_HASH_RANGE' ? hashRange(partition) : '-',
     ]),
   )

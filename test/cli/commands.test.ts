@@ -45,6 +45,7 @@ describe('wrong use', () => {
     ['topic create orders --partitions 3.5', 'a whole number from 1 to 1024'],
     ['topic create orders --partitioner random', 'Allowed choices are hash-range, modulo'],
     ['cluster transfer orders one', 'a whole number'],
+    ['cluster move orders 0', '--replicas'],
     ['consume orders --from yesterday', 'how long ago'],
     ['consume orders --max 0', '1 or more'],
     ['consume orders --partition -1', 'a whole number'],
@@ -204,6 +205,36 @@ describe('flotilla cluster and partition', () => {
     const { err, cluster } = await run('cluster transfer orders 1 --to n3')
     expect(cluster.calls).toEqual(['transfer orders/1 to n3'])
     expect(err).toBe('orders/1 is led by n3 in term 4\n')
+  })
+
+  it('moves replicas, and says so when they are there', async () => {
+    const { err, out, cluster, exitCode } = await run(
+      'cluster move orders 1 --replicas n4,n2,n3',
+      await withTopic('orders'),
+    )
+    expect(cluster.calls.at(-1)).toBe('move orders/1 to n4,n2,n3')
+    expect([exitCode, out]).toEqual([0, ''])
+    expect(err).toBe('1 partition moving\norders/1 is on n4, n2, n3\n')
+  })
+
+  it('shows where replicas move to', async () => {
+    const cluster = await withTopic('orders')
+    cluster.moving = { nodeIds: ['n4', 'n2', 'n3'], describesLeft: 9 }
+    expect((await run('topic describe orders', cluster)).out).toContain('n1,n2,n3 → n4,n2,n3')
+  })
+
+  it('drains a node until nothing remains, and takes it out', async () => {
+    const cluster = new FakeCluster()
+    cluster.draining = [3, 3, 1]
+    const drained = await run('cluster drain n1', cluster)
+    expect(drained.err.split('\n').slice(0, 3)).toEqual([
+      '3 partitions moving',
+      '1 partition moving',
+      'n1 holds no replicas any more; to take it out of the cluster: flotilla cluster remove n1',
+    ])
+    expect(cluster.calls).toEqual(['drain n1', 'drain n1', 'drain n1', 'drain n1'])
+    expect((await run('cluster remove n1', cluster)).err).toContain('n1 is out of the cluster')
+    expect(cluster.calls.at(-1)).toBe('remove n1')
   })
 
   it('shows where a key belongs', async () => {

@@ -130,6 +130,10 @@ export class FakeCluster {
   refuse: (record: ProducerRecord, count: number) => Error | undefined = () => undefined
   /** Whether a node's reader leaves a record out. */
   withhold: (nodeId: string, partition: number, offset: number) => boolean = () => false
+  /** Where every partition's replicas move to, and after how many looks they are there. */
+  moving: { readonly nodeIds: readonly string[]; describesLeft: number } | undefined
+  /** What each call for a drain says that remains. */
+  draining: number[] = []
   /** The calls that were made, by name. */
   readonly calls: string[] = []
   #produced = 0
@@ -161,6 +165,7 @@ export class FakeCluster {
         partition,
         groupId: partition + 1,
         replicaNodeIds: this.nodeIds,
+        targetNodeIds: this.moving?.nodeIds ?? [],
         leaderNodeId: this.leader,
         leaderTerm: this.term,
         hashFirst: partition * 1000,
@@ -223,7 +228,11 @@ export class FakeCluster {
           )
           return this.topic(name)
         },
-        describe: async (name) => this.topic(name),
+        describe: async (name) => {
+          const topic = this.topic(name)
+          if (this.moving !== undefined && --this.moving.describesLeft === 0) this.moving = undefined
+          return topic
+        },
         list: async () => [...this.topics.keys()].map((name) => this.topic(name)),
         delete: async (name) => {
           this.topic(name)
@@ -235,6 +244,18 @@ export class FakeCluster {
         transferLeadership: async (topic, partition, options) => {
           this.calls.push(`transfer ${topic}/${partition} to ${options?.to ?? 'any'}`)
           return { leaderNodeId: options?.to ?? 'n2', term: this.term + 1 }
+        },
+        moveReplicas: async (topic, partition, nodeIds) => {
+          this.calls.push(`move ${topic}/${partition} to ${nodeIds.join()}`)
+          this.topic(topic)
+          this.moving = { nodeIds, describesLeft: 3 }
+        },
+        drainNode: async (nodeId) => {
+          this.calls.push(`drain ${nodeId}`)
+          return { remaining: this.draining.shift() ?? 0 }
+        },
+        removeNode: async (nodeId) => {
+          this.calls.push(`remove ${nodeId}`)
         },
         locate: async (topic, key) => {
           const partition =

@@ -38,6 +38,22 @@ describe("a node's settings", () => {
     )
   })
 
+  it('refuses to join and to begin with a list, and an address that nobody else can reach', () => {
+    const text = faultsOf({
+      flags: { id: 'n4', cluster: 'n4=h:4', join: 'h:1', listen: '0.0.0.0:7101' },
+    })
+    expect(text).toContain('join = "h:1" (flag --join): a node either begins with a cluster list or joins')
+    expect(text).toContain('listen is 0.0.0.0:7101')
+  })
+
+  it.each([
+    ['', 'an address is HOST:PORT'],
+    ['h', 'an address is HOST:PORT'],
+    ['h:1,h:0', 'a port is 1 to 65535'],
+  ])('refuses to join through %j', (join, reason) => {
+    expect(faultsOf({ flags: { id: 'n4', join } })).toContain(reason)
+  })
+
   it.each([
     ['n1=h:1,n1=h:2', 'the id "n1" is there twice'],
     ['n1=h:1,n2=h:1', 'n1 and n2 have the same address h:1'],
@@ -87,6 +103,13 @@ describe("a node's settings", () => {
     })
   })
 
+  it('joins through other nodes, without a list of its own', () => {
+    for (const join of ['"a:1, b:2"', '["a:1", "b:2"]']) {
+      const { server } = configOf({ fileText: `id = "n4"\nlisten = "d:4"\njoin = ${join}` }).config
+      expect(server).toMatchObject({ cluster: [], join: ['a:1', 'b:2'], listen: 'd:4' })
+    }
+  })
+
   it('listens where the cluster list says that the node is', () => {
     const { config, provenance } = configOf({ flags: { id: 'n2', cluster: 'n1=a:1, n2=b:2' } })
     expect(config.server.listen).toBe('b:2')
@@ -128,7 +151,15 @@ describe("a node's settings", () => {
   const noise = fc.oneof(fc.string(), fc.constantFrom('n1', 'a:1', 'n1=a:1', 'tick=50', 'info', '=', ','))
   test.prop([
     fc.record(
-      { id: noise, listen: noise, data: noise, cluster: noise, host: noise, limits: fc.array(noise) },
+      {
+        id: noise,
+        listen: noise,
+        data: noise,
+        cluster: noise,
+        join: noise,
+        host: noise,
+        limits: fc.array(noise),
+      },
       { requiredKeys: [] },
     ),
     fc.dictionary(fc.constantFrom('FLOTILLA_ID', 'FLOTILLA_CLUSTER', 'FLOTILLA_LIMITS'), noise),
@@ -149,7 +180,8 @@ describe("a node's settings", () => {
         return
       }
       const { server } = resolution.config
-      expect(server.cluster.map(({ nodeId }) => nodeId)).toContain(server.nodeId)
+      if (server.join !== undefined) expect(server.cluster).toEqual([])
+      else expect(server.cluster.map(({ nodeId }) => nodeId)).toContain(server.nodeId)
       expect(new Set(server.cluster.map(({ nodeId }) => nodeId)).size).toBe(server.cluster.length)
     },
   )

@@ -11,6 +11,7 @@ import {
   type OutputFlags,
 } from '../options.ts'
 import { printAnswer } from '../print.ts'
+import { registerClusterMembers } from './cluster-members.ts'
 import { clusterJson, clusterRows, clusterTable } from '../views.ts'
 
 interface TransferFlags extends ClientFlags {
@@ -18,7 +19,9 @@ interface TransferFlags extends ClientFlags {
 }
 
 export function registerCluster(program: Command, context: CliContext): void {
-  const cluster = program.command('cluster').description('look at a cluster and move leadership')
+  const cluster = program
+    .command('cluster')
+    .description('look at a cluster, move leadership and replicas, take nodes out')
 
   withOutput(
     clientCommand(cluster, 'describe', 'show nodes, and of every replica its role, term, progress and lag'),
@@ -39,6 +42,8 @@ export function registerCluster(program: Command, context: CliContext): void {
     .action((topic: string, partition: number, flags: TransferFlags) =>
       transfer(context, topic, partition, flags),
     )
+
+  registerClusterMembers(cluster, context)
 }
 
 async function transfer(

@@ -14,6 +14,7 @@ interface RawFlags {
   readonly listen?: string
   readonly data?: string
   readonly cluster?: string
+  readonly join?: string
   readonly clusterName?: string
   readonly host?: string
   readonly logLevel?: string
@@ -30,6 +31,10 @@ export function withServerFlags(command: Command): Command {
     .option(
       '--cluster <ID=HOST:PORT,...>',
       'all nodes that the cluster starts with (default: the node alone)',
+    )
+    .option(
+      '--join <HOST:PORT,...>',
+      'in place of --cluster: nodes of a cluster that is there, which takes this one in',
     )
     .option('--cluster-name <name>', 'keeps clusters apart (default flotilla)')
     .option('--host <label>', 'replicas of a partition are kept on different hosts (default: the id)')
@@ -81,6 +86,7 @@ function settingFlags(raw: RawFlags): ServerFlags {
     ...(raw.listen !== undefined && { listen: raw.listen }),
     ...(raw.data !== undefined && { data: raw.data }),
     ...(raw.cluster !== undefined && { cluster: raw.cluster }),
+    ...(raw.join !== undefined && { join: raw.join }),
     ...(raw.clusterName !== undefined && { 'cluster-name': raw.clusterName }),
     ...(raw.host !== undefined && { host: raw.host }),
     ...(raw.logLevel !== undefined && { 'log-level': raw.logLevel }),
