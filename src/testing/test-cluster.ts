@@ -18,6 +18,11 @@ export interface TestClusterOptions {
   readonly envOf?: (nodeId: string, real: Env) => Env
 }
 
+interface Member {
+  readonly nodeId: string
+  readonly address: string
+}
+
 /**
  * A real cluster in this process: real consensus, real LevelDB in a temporary folder, real gRPC on 127.0.0.1. Nodes are
  * n1, n2, … Close it (or use `await using`) and nothing is left.
@@ -25,15 +30,13 @@ export interface TestClusterOptions {
 export class TestCluster implements AsyncDisposable {
   readonly #options: TestClusterOptions
   readonly #directory: string
-  readonly #members: readonly { readonly nodeId: string; readonly address: string }[]
+  readonly #members: readonly Member[]
+  /** Nodes that were added later. */
+  readonly #joined: Member[] = []
   readonly #servers = new Map<string, RunningServer>()
   readonly #clients: Client[] = []
 
-  private constructor(
-    options: TestClusterOptions,
-    directory: string,
-    members: readonly { nodeId: string; address: string }[],
-  ) {
+  private constructor(options: TestClusterOptions, directory: string, members: readonly Member[]) {
     this.#options = options
     this.#directory = directory
     this.#members = members
@@ -54,17 +57,21 @@ export class TestCluster implements AsyncDisposable {
     return cluster
   }
 
+  get #all(): readonly Member[] {
+    return [...this.#members, ...this.#joined]
+  }
+
   get nodeIds(): readonly string[] {
-    return this.#members.map(({ nodeId }) => nodeId)
+    return this.#all.map(({ nodeId }) => nodeId)
   }
 
   /** HOST:PORT of every node, for ClientOptions.bootstrap. */
   get bootstrap(): readonly string[] {
-    return this.#members.map(({ address }) => address)
+    return this.#all.map(({ address }) => address)
   }
 
   addressOf(nodeId: string): string {
-    const member = this.#members.find((each) => each.nodeId === nodeId)
+    const member = this.#all.find((each) => each.nodeId === nodeId)
     if (member === undefined) throw new Error(`no node ${nodeId}; the nodes are ${this.nodeIds.join(', ')}`)
     return member.address
   }
@@ -78,11 +85,13 @@ export class TestCluster implements AsyncDisposable {
   }
 
   configOf(nodeId: string): ServerConfig {
+    const isFounder = this.#members.some((each) => each.nodeId === nodeId)
+    const others = this.#all.filter((each) => each.nodeId !== nodeId).map(({ address }) => address)
     return {
       nodeId,
       listen: this.addressOf(nodeId),
       dataDirectory: this.dataDirectoryOf(nodeId),
-      cluster: this.#members,
+      ...(isFounder ? { cluster: this.#members } : { cluster: [], join: others }),
       clusterName: 'test',
       hostLabel: nodeId,
       limits: { tickMs: 25, electionTimeoutMs: 200, heartbeatMs: 50, ...this.#options.limits },
@@ -97,6 +106,22 @@ export class TestCluster implements AsyncDisposable {
     const server = await startServer(env, this.configOf(nodeId))
     this.#servers.set(nodeId, server)
     return server
+  }
+
+  /** Starts one node more, which joins the cluster, and returns its id: n4, n5, … */
+  async addNode(): Promise<string> {
+    const nodeId = `n${this.#all.length + 1}`
+    const [port] = await freePorts(1)
+    this.#joined.push({ nodeId, address: `127.0.0.1:${port}` })
+    const server = await this.startNode(nodeId)
+    await server.ready
+    return nodeId
+  }
+
+  /** Deletes the data of a node that isn't running. */
+  async wipeNode(nodeId: string): Promise<void> {
+    if (this.#servers.has(nodeId)) throw new Error(`node ${nodeId} is running`)
+    await rm(this.dataDirectoryOf(nodeId), { recursive: true, force: true })
   }
 
   /** Stops a node: with `handOver` (default) as an operator does, without it as abruptly as one process allows. */

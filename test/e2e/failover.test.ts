@@ -1,62 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
-import { expectKept, readAll, type Acknowledged } from '../support/ledger.ts'
+import { expectKept, readAll } from '../support/ledger.ts'
+import { Traffic } from '../support/traffic.ts'
 import { until } from '../support/until.ts'
-
-/** Sends keyed records, each value a count of its key, until stopped; remembers what was acknowledged. */
-class Traffic {
-  readonly acknowledged: Acknowledged[] = []
-  readonly failures: unknown[] = []
-  readonly #client: Client
-  readonly #topic: string
-  readonly #counts = new Map<string, number>()
-  readonly #acknowledgedAtMs: number[] = []
-  #running: Promise<void> | undefined
-  #stopped = false
-
-  constructor(client: Client, topic: string) {
-    this.#client = client
-    this.#topic = topic
-  }
-
-  start(): void {
-    this.#running = this.#run()
-  }
-
-  /** The longest time between two acknowledgements. */
-  get longestGapMs(): number {
-    return Math.max(
-      0,
-      ...this.#acknowledgedAtMs.map((at, place) => at - (this.#acknowledgedAtMs[place - 1] ?? at)),
-    )
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    await using producer = this.#client.producer()
-    for (let turn = 0; !this.#stopped; turn++) {
-      const key = `key ${turn % 17}`
-      const count = this.#counts.get(key) ?? 0
-      this.#counts.set(key, count + 1)
-      const value = String(count)
-      const { room, acknowledged } = producer.enqueue({ topic: this.#topic, key, value })
-      acknowledged.then(
-        ({ partition, offset }) => {
-          this.acknowledged.push({ partition, offset, key, value })
-          this.#acknowledgedAtMs.push(performance.now())
-        },
-        (error: unknown) => this.failures.push(error),
-      )
-      await room
-      if (turn % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 2))
-    }
-  }
-}
 
 describe('a three-node cluster keeps what it acknowledged', () => {
   let cluster: TestCluster | undefined

@@ -1,64 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connect, type Client } from '../../src/client/index.ts'
 import { freePorts } from '../../src/testing/index.ts'
 import { expectKept, readAll, textOf, type Acknowledged } from '../support/ledger.ts'
+import { Processes } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-
-const FLOTILLA = join(import.meta.dirname, '../../bin/flotilla.js')
-
-/** Three `flotilla server` processes, which are killed for real. */
-class Processes {
-  readonly nodeIds = ['n1', 'n2', 'n3']
-  readonly directory: string
-  readonly addresses: readonly string[]
-  readonly #running = new Map<string, ChildProcess>()
-
-  constructor(directory: string, ports: readonly number[]) {
-    this.directory = directory
-    this.addresses = ports.map((port) => `127.0.0.1:${port}`)
-  }
-
-  start(nodeId: string): void {
-    const place = this.nodeIds.indexOf(nodeId)
-    const cluster = this.nodeIds.map((id, each) => `${id}=${this.addresses[each]}`).join()
-    const process = spawn(
-      globalThis.process.execPath,
-      [
-        FLOTILLA,
-        'server',
-        '--id',
-        nodeId,
-        '--listen',
-        this.addresses[place] ?? '',
-        '--data',
-        join(this.directory, nodeId),
-        '--cluster',
-        cluster,
-      ],
-      { stdio: 'ignore' },
-    )
-    this.#running.set(nodeId, process)
-  }
-
-  async end(nodeId: string, signal: NodeJS.Signals): Promise<number | null> {
-    const process = this.#running.get(nodeId)
-    if (process === undefined) return null
-    this.#running.delete(nodeId)
-    if (process.exitCode !== null) return process.exitCode
-    const ended = new Promise<number | null>((resolve) => process.once('exit', (code) => resolve(code)))
-    process.kill(signal)
-    return ended
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.nodeIds.map((nodeId) => this.end(nodeId, 'SIGKILL')))
-    await rm(this.directory, { recursive: true, force: true })
-  }
-}
 
 describe('three server processes', () => {
   let processes: Processes

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { expectKept, readAll } from '../support/ledger.ts'
+import { untilMoved, untilVoters } from '../support/members.ts'
+import { Traffic } from '../support/traffic.ts'
+import { until } from '../support/until.ts'
+
+async function startWithTraffic(): Promise<{ cluster: TestCluster; client: Client; traffic: Traffic }> {
+  const cluster = await startTestCluster()
+  const client = await cluster.connect()
+  await client.topics.create('lines', { partitions: 2 })
+  const traffic = new Traffic(client, 'lines')
+  traffic.start()
+  await until('lines flow', () => traffic.acknowledged.length > 200)
+  return { cluster, client, traffic }
+}
+
+/** Every acknowledged line is read from each of these nodes alone. */
+async function expectKeptOn(client: Client, traffic: Traffic, nodeIds: readonly string[]): Promise<void> {
+  await traffic.stop()
+  expect(traffic.failures).toEqual([])
+  await untilVoters(client, 'lines', nodeIds)
+  for (const nodeId of nodeIds) {
+    await until(`${nodeId} has every line`, async () => {
+      const read = await readAll(client, 'lines', nodeId)
+      return read.length >= traffic.acknowledged.length
+    })
+    expectKept(traffic.acknowledged, await readAll(client, 'lines', nodeId))
+  }
+}
+
+describe('who takes part in a cluster under traffic', () => {
+  test('a fourth node joins, takes over what the first had, and the first is removed', async () => {
+    const { cluster, client, traffic } = await startWithTraffic()
+    await using _closing = cluster
+    const n4 = await cluster.addNode()
+    await expect(client.cluster.removeNode('n1')).rejects.toMatchObject({ reason: 'NODE_IN_USE' })
+    await until('n1 is empty', async () => (await client.cluster.drainNode('n1')).remaining === 0, 60_000)
+    await untilMoved(client, 'lines')
+    const failed = cluster.server('n1')?.failed
+    await client.cluster.removeNode('n1')
+    expect(await failed).toMatchObject({ reason: 'NODE_REMOVED' })
+    await cluster.stopNode('n1')
+    await untilVoters(client, '', ['n2', 'n3', n4])
+    const before = traffic.acknowledged.length
+    await until('lines flow without n1', () => traffic.acknowledged.length > before + 200)
+    await expectKeptOn(client, traffic, ['n2', 'n3', n4])
+    const { nodes, replicas } = await client.cluster.describe()
+    expect(nodes.map(({ nodeId }) => nodeId)).toEqual(['n2', 'n3', n4])
+    expect(replicas.filter(({ nodeId }) => nodeId === 'n1')).toEqual([])
+  }, 180_000)
+
+  test('a node that lost its disk comes back under a new life and votes again', async () => {
+    const { cluster, client, traffic } = await startWithTraffic()
+    await using _closing = cluster
+    await cluster.stopNode('n2', { handOver: false })
+    await cluster.wipeNode('n2')
+    const n2 = await cluster.startNode('n2')
+    const failure = n2.failed.then((error) => Promise.reject(error))
+    await Promise.race([failure, untilVoters(client, 'lines', ['n1', 'n2', 'n3'])])
+    await untilVoters(client, '', ['n1', 'n2', 'n3'])
+    await cluster.stopNode('n3', { handOver: false })
+    const before = traffic.acknowledged.length
+    await until('n1 and n2 are a majority', () => traffic.acknowledged.length > before + 200)
+    await cluster.startNode('n3')
+    await expectKeptOn(client, traffic, ['n1', 'n2', 'n3'])
+  }, 180_000)
+})
