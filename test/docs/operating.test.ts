@@ -65,7 +65,8 @@ async function haveEverything(client: Client, groups: number, replicas: number):
     known.size === groups &&
     described.length === groups * replicas &&
     described.every(
-      ({ lagEntries, unavailableReason }) => lagEntries === 0 && unavailableReason === undefined,
+      ({ lagEntries, unavailableReason, role }) =>
+        lagEntries === 0 && unavailableReason === undefined && role !== 'REPLICA_ROLE_LEARNER',
     ) &&
     described.filter(({ role }) => role === 'REPLICA_ROLE_LEADER').length === groups
   )
@@ -83,12 +84,6 @@ it('a node that lost its data comes back by the procedure', async () => {
 
   await cluster.stopNode('n2')
   await rename(cluster.dataDirectoryOf('n2'), `${cluster.dataDirectoryOf('n2')}.kept`)
-  await until('the others have everything', () => haveEverything(client, groups, 2))
-  for (const nodeId of ['n1', 'n3']) {
-    await cluster.stopNode(nodeId)
-    await cluster.startNode(nodeId)
-    await until('the others have everything again', () => haveEverything(client, groups, 2))
-  }
   const n2 = await cluster.startNode('n2')
   const failure = n2.failed.then((error) => Promise.reject(error))
   await Promise.race([failure, until('n2 has everything', () => haveEverything(client, groups, 3))])
@@ -98,18 +93,4 @@ it('a node that lost its data comes back by the procedure', async () => {
     read.push(new TextDecoder().decode(key))
   }
   expect(read.toSorted()).toEqual(keys.toSorted())
-})
-
-it('a node that comes back empty while a leader knows what it had stops by itself', async () => {
-  await using cluster = await startTestCluster()
-  const client = await cluster.connect()
-  await client.topics.create('kept', { partitions: 1 })
-  await until('all have everything', () => haveEverything(client, 2, 3))
-  const { metadataLeaderNodeId } = await client.cluster.describe()
-  const victim = metadataLeaderNodeId === 'n2' ? 'n3' : 'n2'
-  await cluster.stopNode(victim)
-  await rename(cluster.dataDirectoryOf(victim), `${cluster.dataDirectoryOf(victim)}.kept`)
-  const error = await (await cluster.startNode(victim)).failed
-  expect(error.message).toContain('this node lost entries that it had acknowledged')
-  expect(page).toContain('this node lost entries that it had acknowledged')
 })
