@@ -16,7 +16,7 @@ let client: Client
 beforeAll(async () => {
   processes = new Processes(await mkdtemp(join(tmpdir(), 'flotilla-members-')), await freePorts(4))
   for (const nodeId of ['n1', 'n2', 'n3']) processes.start(nodeId)
-  client = await connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
+  client = connect({ bootstrap: processes.addresses, timeoutMs: 60_000 })
 }, 60_000)
 afterAll(async () => {
   await client.close()

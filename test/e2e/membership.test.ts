@@ -1,5 +1,11 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
+import { nodeEnv } from '../../src/env/node/index.ts'
+import { storeName } from '../../src/log/folder.ts'
+import { entryKey } from '../../src/log/keys.ts'
+import { asGroupId } from '../../src/log/types.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { expectKept, readAll } from '../support/ledger.ts'
 import { untilMoved, untilVoters } from '../support/members.ts'
@@ -66,4 +72,24 @@ describe('who takes part in a cluster under traffic', () => {
     await cluster.startNode('n3')
     await expectKeptOn(client, traffic, ['n1', 'n2', 'n3'])
   }, 180_000)
+
+  test('a damaged replica is put aside and starts anew from the others', async () => {
+    const { cluster, client, traffic } = await startWithTraffic()
+    await using _closing = cluster
+    await cluster.stopNode('n2', { handOver: false })
+    await damageGroup(cluster.dataDirectoryOf('n2'), 1)
+    const n2 = await cluster.startNode('n2')
+    const failure = n2.failed.then((error) => Promise.reject(error))
+    await Promise.race([failure, untilVoters(client, 'lines', ['n1', 'n2', 'n3'])])
+    expect(await readdir(join(cluster.dataDirectoryOf('n2'), 'quarantine'))).toHaveLength(1)
+    await expectKeptOn(client, traffic, ['n1', 'n2', 'n3'])
+  }, 180_000)
 })
+
+/** Takes an entry out of the middle of a group's log, as no crash does. */
+async function damageGroup(directory: string, group: number): Promise<void> {
+  const store = await nodeEnv({ level: 'silent' }).disk.openStore(join(directory, storeName))
+  const key = entryKey(asGroupId(group), 5)
+  await store.batch([{ type: 'del', key }], { sync: true })
+  await store.close()
+}
