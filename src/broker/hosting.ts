@@ -21,6 +21,8 @@ const HEAL_RETRY_MS = 1000
 export interface HostingNode {
   readonly nodeId: NodeId
   readonly state: MetadataState
+  /** What is folded is how things once were: MetadataReplay. */
+  readonly isReplaying: boolean
   makeReplica(groupId: GroupId, bootstrap: Bootstrap, life: number, machine: StateMachine): Replica
   /** Who leads the group is of no use any more. */
   forget(groupId: GroupId): void
@@ -117,9 +119,12 @@ export class Hosting {
     }
   }
 
+  /** While the metadata are replayed, only what the disk holds is taken up; all else waits for reconcile(). */
   placeChanged(topic: string, place: PartitionPlace): void {
     const groupId = asGroupId(place.groupId)
+    if (this.#node.isReplaying && !this.#recovered.has(groupId)) return
     if (hostsOf(place).includes(this.#node.nodeId)) this.#host(topic, place)
+    else if (this.#node.isReplaying) return
     else if (place.moves !== undefined && place.target === undefined) this.#moveAway(groupId, topic, place)
   }
 

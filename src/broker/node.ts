@@ -7,6 +7,7 @@ import type { LeaderHint } from '../wire/errors.ts'
 import { foldedMark } from './bootstrap-mark.ts'
 import { ClusterView } from './cluster-view.ts'
 import type { ServerConfig } from './config.ts'
+import { handOver } from './hand-over.ts'
 import type { HostedPartition } from './hosted-partition.ts'
 import { Hosting } from './hosting.ts'
 import { LeaderTable } from './leaders.ts'
@@ -19,6 +20,7 @@ import type { MetadataEvent, NodeEntry } from './metadata/events.ts'
 import type { MetadataState } from './metadata/state.ts'
 import { METADATA_GROUP } from './metadata-group.ts'
 import { MetadataPlace } from './metadata-place.ts'
+import { MetadataReplay } from './metadata-replay.ts'
 import { NodeLoop } from './node-loop.ts'
 import type { GroupMessage, LeaderNotice, Standing } from './peers/peer-codec.ts'
 import { peersOf } from './peers/peers-of.ts'
@@ -61,7 +63,9 @@ export class Node {
   readonly #onStanding = new Set<() => void>()
   /** Nodes that this one was told of when it was let in. */
   #introduced: readonly NodeEntry[] = []
+  readonly #replay: MetadataReplay
   #mayHost = false
+  #isSettled = false
   /** Ticks since the start. */
   #age = 0
   #cancelTick: Cancel | undefined
@@ -110,6 +114,9 @@ export class Node {
     this.#driver = new MembershipDriver(membershipHost(this), env.clock, this.#logger)
     this.#hosting = this.#makeHosting()
     this.metadata = this.#makeMetadata()
+    const found = storage.recovered.get(METADATA_GROUP)
+    const foundIndex = found?.ok === true ? found.bootstrap.last.index : 0
+    this.#replay = new MetadataReplay(foundIndex, () => this.metadata.replica)
   }
 
   // -- life ----------------------------------------------------------------------------------------------------
@@ -129,16 +136,7 @@ export class Node {
   /** Hands over what this node leads and waits until others lead it, for at most `timeoutMs`. */
   async handOver(timeoutMs: number): Promise<void> {
     this.#stopping = true
-    const { clock } = this.#env
-    const deadlineMs = clock.nowMs() + timeoutMs
-    for (;;) {
-      const led = [...this.loop.replicas.values()].filter((replica) => replica.isLeader)
-      // One without a live follower can't be handed to anybody.
-      const movable = led.filter((replica) => replica.status().followers.some((each) => each.recentlyActive))
-      if (movable.length === 0 || clock.nowMs() >= deadlineMs) return
-      for (const replica of movable) replica.step({ type: 'transfer', to: undefined })
-      await new Promise<void>((resolve) => void clock.setTimer(this.#tuning.tickMs, resolve))
-    }
+    await handOver(this.loop.replicas, this.#env.clock, this.#tuning.tickMs, timeoutMs)
   }
 
   async close(): Promise<void> {
@@ -170,9 +168,18 @@ export class Node {
       this.#age += 1
       if (this.#age % this.#tuning.raft.heartbeatTicks === 0) this.links.beat()
       this.#succession.tick()
+      this.#settle()
       if (this.#age % DRIVE_TICKS === 0) this.#drive()
       this.#tick()
     })
+  }
+
+  /** Once what the start found is folded, and this node's present life with it, all that had to wait is done. */
+  #settle(): void {
+    if (this.#isSettled || !this.#mayHost || !this.#replay.isOver) return
+    this.#isSettled = true
+    this.#hosting.reconcile()
+    for (const groupId of this.loop.replicas.keys()) this.#driver.look(groupId)
   }
 
   #drive(): void {
@@ -329,9 +336,13 @@ export class Node {
 
   #makeHosting(): Hosting {
     const current = (): MetadataState => this.metadata.machine.state
+    const replay = (): MetadataReplay => this.#replay
     return new Hosting(
       {
         nodeId: this.nodeId,
+        get isReplaying() {
+          return !replay().isOver
+        },
         get state() {
           return current()
         },
