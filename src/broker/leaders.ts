@@ -1,6 +1,8 @@
 import type { Cancel, Clock } from '../env/index.ts'
 import type { GroupId } from '../log/types.ts'
 import type { NodeId, Term } from '../raft/types.ts'
+import type { LeaderNotice } from './peers/peer-codec.ts'
+import type { Replica } from './replica.ts'
 
 export interface KnownLeader {
   readonly leader: NodeId | undefined
@@ -80,4 +82,14 @@ export class LeaderTable {
   #changed(groupId: GroupId): void {
     for (const listener of this.#listeners) listener(groupId)
   }
+}
+
+/** What this node leads. */
+export function leaderNotices(replicas: ReadonlyMap<GroupId, Replica>, self: NodeId): LeaderNotice[] {
+  const notices: LeaderNotice[] = []
+  for (const replica of replicas.values()) {
+    if (!replica.isLeader) continue
+    notices.push({ groupId: replica.groupId, term: replica.status().term, leader: self })
+  }
+  return notices
 }

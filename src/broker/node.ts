@@ -10,7 +10,7 @@ import type { ServerConfig } from './config.ts'
 import { handOver } from './hand-over.ts'
 import type { HostedPartition } from './hosted-partition.ts'
 import { Hosting } from './hosting.ts'
-import { LeaderTable } from './leaders.ts'
+import { LeaderTable, leaderNotices } from './leaders.ts'
 import { membershipHost } from './membership/driver-host.ts'
 import { MembershipDriver } from './membership/driver.ts'
 import type { Lives } from './membership/lives.ts'
@@ -461,7 +461,7 @@ export class Node {
           for (const listener of this.#onStanding) listener()
         },
         onRefused: (error) => this.#refused(error),
-        leaderNotices: () => this.#leaderNotices(),
+        leaderNotices: () => leaderNotices(this.loop.replicas, this.nodeId),
       },
     )
   }
@@ -487,15 +487,6 @@ export class Node {
   /** Only a node that nobody has taken in yet, or any more, gives up: one wrong node must not stop a cluster that works. */
   #refused(error: FlotillaError): void {
     if (!this.#wasTakenIn || error.reason === 'NODE_REMOVED') this.#onFailure(error)
-  }
-
-  #leaderNotices(): LeaderNotice[] {
-    const notices: LeaderNotice[] = []
-    for (const replica of this.loop.replicas.values()) {
-      if (replica.isLeader)
-        notices.push({ groupId: replica.groupId, term: replica.status().term, leader: this.nodeId })
-    }
-    return notices
   }
 
   #leadershipChanged(replica: Replica): void {
