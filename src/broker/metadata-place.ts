@@ -153,6 +153,8 @@ export class MetadataPlace {
     const isAlone = cluster.length === 1 && join.length === 0
     if (recovered?.ok === false) {
       if (isAlone) throw new Error(`the metadata group in ${dataDirectory} is damaged: ${recovered.damage}`)
+      const { damage } = recovered
+      this.#logger.error({ group: METADATA_GROUP, damage }, 'replica is damaged and is not served')
       return undefined
     }
     if (recovered === undefined) return isAlone ? this.#founded() : undefined
