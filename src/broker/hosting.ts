@@ -23,6 +23,8 @@ export interface HostingNode {
   readonly state: MetadataState
   /** What is folded is how things once were: MetadataReplay. */
   readonly isReplaying: boolean
+  /** The cluster knows this node under a later life than it has: another process has come in its name. */
+  readonly isReplaced: boolean
   makeReplica(groupId: GroupId, bootstrap: Bootstrap, life: number, machine: StateMachine): Replica
   /** Who leads the group is of no use any more. */
   forget(groupId: GroupId): void
@@ -145,7 +147,7 @@ export class Hosting {
     const groupId = asGroupId(place.groupId)
     const wanted = place.lives?.[this.#node.nodeId] ?? 0
     if (this.#partitions.has(groupId)) {
-      this.#checkLife(groupId, wanted)
+      this.#checkLife(groupId, topic, place, wanted)
       return
     }
     if (this.damaged.has(groupId) || this.#preparing.has(groupId)) return
@@ -204,15 +206,33 @@ export class Hosting {
     )
   }
 
-  /** A new life is asked for by a node itself, before it hosts. Somebody else must have asked in this one's name. */
-  #checkLife(groupId: GroupId, wanted: number): void {
+  /**
+   * The cluster has the replica under a later life than it runs here. Where the node as a whole has one, another process
+   * has come in its name. Else only this replica shall begin anew: it had moved away and is to come again, or this node
+   * itself has asked for it; that was folded in one go with what went before, by a replay after a crash or by a snapshot.
+   */
+  #checkLife(groupId: GroupId, topic: string, place: PartitionPlace, wanted: number): void {
     const running = this.#running.get(groupId) ?? 0
     if (wanted <= running) return
-    this.#node.fail(
-      new FlotillaError(
-        'DUPLICATE_NODE_ID',
-        `group ${groupId} runs here under life ${running}, and the cluster has life ${wanted} for node ${this.#node.nodeId}: another process has come in under its id; stop that one and start this one again`,
-      ),
+    const { nodeId } = this.#node
+    if (this.#node.isReplaced) {
+      this.#node.fail(
+        new FlotillaError(
+          'DUPLICATE_NODE_ID',
+          `group ${groupId} runs here under life ${running}, and the cluster has life ${wanted} for node ${nodeId}: another process has come in under its id; stop one of them for good, and start this one only with an empty folder`,
+        ),
+      )
+      return
+    }
+    this.#logger.info({ group: groupId, topic, running, wanted }, 'replica begins anew under a later life')
+    this.#end(
+      groupId,
+      () =>
+        new FlotillaError(
+          'REPLICA_UNAVAILABLE',
+          `partition ${place.partition} of "${topic}" begins anew on node ${nodeId}`,
+          { effect: 'unknown' },
+        ),
     )
   }
 

@@ -104,6 +104,11 @@ export class MetadataPlace {
     return (this.machine.state.metadataLives.get(this.#nodeId) ?? 0) >= this.#life
   }
 
+  /** Another process has come in under this node's id: what is folded has a later life than the one that this is. */
+  get isReplaced(): boolean {
+    return (this.machine.state.metadataLives.get(this.#nodeId) ?? 0) > this.#life
+  }
+
   /** Begins the cluster together with the others of the list. */
   found(): void {
     this.#hold(this.#founded())

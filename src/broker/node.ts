@@ -337,11 +337,15 @@ export class Node {
   #makeHosting(): Hosting {
     const current = (): MetadataState => this.metadata.machine.state
     const replay = (): MetadataReplay => this.#replay
+    const place = (): MetadataPlace => this.metadata
     return new Hosting(
       {
         nodeId: this.nodeId,
         get isReplaying() {
           return !replay().isOver
+        },
+        get isReplaced() {
+          return place().isReplaced
         },
         get state() {
           return current()

@@ -19,7 +19,7 @@ export interface SubscribeRequest {
 export type Lane = 'control' | 'bulk'
 
 /** Nodes of different protocol versions refuse each other. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 const subscribeRequest: Codec<SubscribeRequest> = {
   encode(request) {
