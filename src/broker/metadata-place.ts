@@ -6,7 +6,7 @@ import { FlotillaError } from '../wire/errors.ts'
 import type { ServerConfig } from './config.ts'
 import { NO_STATE, configurationOf } from './hosting.ts'
 import type { Lives } from './membership/lives.ts'
-import type { MetadataLimits } from './metadata/decide.ts'
+import type { MetadataCommand, MetadataLimits, MetadataResult } from './metadata/decide.ts'
 import type { MetadataEvent } from './metadata/events.ts'
 import { MetadataMachine } from './metadata/machine.ts'
 import { MetadataState } from './metadata/state.ts'
@@ -196,4 +196,23 @@ export class MetadataPlace {
     const limits = { ...this.#limits, memberCount: this.#config.cluster.length }
     return new MetadataMachine(this.#clock, limits, state, this.#onChange)
   }
+}
+
+/** Has the machine decide on a command; rejects with `notLeader` where this replica doesn't lead the metadata group. */
+export function changeHere(
+  { replica, machine }: Held,
+  command: MetadataCommand,
+  deadlineMs: number,
+  notLeader: () => FlotillaError,
+): Promise<MetadataResult> {
+  return new Promise((resolve, reject) => {
+    if (!replica.isLeader) {
+      reject(notLeader())
+      return
+    }
+    const done = (outcome: MetadataResult | FlotillaError): void =>
+      outcome instanceof FlotillaError ? reject(outcome) : resolve(outcome)
+    machine.submit(command, { deadlineMs, done })
+    replica.commandsQueued()
+  })
 }

@@ -19,7 +19,7 @@ import type { MetadataCommand, MetadataResult } from './metadata/decide.ts'
 import type { MetadataEvent, NodeEntry } from './metadata/events.ts'
 import type { MetadataState } from './metadata/state.ts'
 import { METADATA_GROUP } from './metadata-group.ts'
-import { MetadataPlace } from './metadata-place.ts'
+import { MetadataPlace, changeHere } from './metadata-place.ts'
 import { MetadataReplay } from './metadata-replay.ts'
 import { NodeLoop } from './node-loop.ts'
 import type { GroupMessage, Standing } from './peers/peer-codec.ts'
@@ -219,24 +219,13 @@ export class Node {
 
   /** Decides on a change of the cluster's state here. Rejects with NOT_LEADER where this node doesn't lead the metadata group. */
   changeMetadata(command: MetadataCommand, deadlineMs: number): Promise<MetadataResult> {
-    const { replica, machine } = this.metadata
-    return new Promise((resolve, reject) => {
-      if (!replica.isLeader) {
-        const hint = this.leaderHint(METADATA_GROUP)
-        reject(
-          new FlotillaError(
-            'NOT_LEADER',
-            `node ${this.nodeId} does not lead the metadata group`,
-            hint === undefined ? {} : { leader: hint },
-          ),
-        )
-        return
-      }
-      const done = (outcome: MetadataResult | FlotillaError): void =>
-        outcome instanceof FlotillaError ? reject(outcome) : resolve(outcome)
-      machine.submit(command, { deadlineMs, done })
-      replica.commandsQueued()
-    })
+    return changeHere(this.metadata, command, deadlineMs, () => this.#notLeader())
+  }
+
+  #notLeader(): FlotillaError {
+    const leader = this.leaderHint(METADATA_GROUP)
+    const text = `node ${this.nodeId} does not lead the metadata group`
+    return new FlotillaError('NOT_LEADER', text, leader === undefined ? {} : { leader })
   }
 
   // -- being let in --------------------------------------------------------------------------------------------

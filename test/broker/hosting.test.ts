@@ -53,19 +53,19 @@ class Bench {
       },
       remove: (replica: Replica) => this.running.delete(replica),
     } as unknown as NodeLoop
-    const bench = this
+    const current = (): Pick<Bench, 'cluster' | 'isReplaying' | 'isReplaced'> => this
     const clock = new ManualClock()
     this.hosting = new Hosting(
       {
         nodeId: asNodeId('n1'),
         get state(): MetadataState {
-          return bench.cluster.state
+          return current().cluster.state
         },
         get isReplaying() {
-          return bench.isReplaying
+          return current().isReplaying
         },
         get isReplaced() {
-          return bench.isReplaced
+          return current().isReplaced
         },
         makeReplica: (_groupId, bootstrap, life) => {
           this.made.push({ life, bootstrap })
