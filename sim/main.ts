@@ -6,10 +6,12 @@ import { main as coreMain } from './core/main.ts'
 import { faultNames } from './faults/kinds.ts'
 import { helpText, parseOptions, UsageError, type SwarmOptions } from './options.ts'
 import { drawPlan, type Plan } from './plan.ts'
+import { takePicture, writePicture } from './picture/take.ts'
 import { shrink } from './shrink.ts'
-import { runPlan } from './simulation.ts'
+import { runPlan, type RunResult } from './simulation.ts'
 import { add, emptySummary, summaryText, type Summary } from './summary.ts'
 import { runSwarm } from './swarm.ts'
+import { packageVersion } from './version.ts'
 
 export interface Io {
   /** Results. */
@@ -42,7 +44,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
       case 'run':
         return command.options.repro === undefined
           ? await runSeeds(command.options, io)
-          : await runRepro(command.options.repro, io)
+          : await runRepro(command.options.repro, command.options.view, io)
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
@@ -78,6 +80,12 @@ async function runSeeds(options: SwarmOptions, io: Io): Promise<number> {
   } else {
     if (options.digest && options.seeds === 1) io.print(`digest ${digest}`)
     io.print(summaryText(summary, wallMs))
+  }
+  if (options.view !== undefined) {
+    const replay = replayCommand(firstSeed, options)
+    const drawn = await draw(drawPlan(firstSeed, options.plan), replay, options.view, io)
+    if (drawn.digest !== digest)
+      io.tell(`the picture is of another run (digest ${drawn.digest}): this machine is not deterministic`)
   }
   if (failed?.violation !== undefined) {
     await explain(failed.seed, failed.violation, options, io)
@@ -128,6 +136,15 @@ async function explain(seed: number, violation: Violation, options: SwarmOptions
   )
   for (const { kind, atMs, forMs } of faults)
     io.tell(`  at ${String(atMs).padStart(6)} ms  ${kind}, ${forMs} ms`)
+  await draw(smallest.plan, `npm run sim -- --repro ${path}`, join(options.out, 'repro.html'), io)
+}
+
+/** Runs a plan once more and writes its picture. */
+async function draw(plan: Plan, replay: string, path: string, io: Io): Promise<RunResult> {
+  const { result, picture } = await takePicture(plan, { version: packageVersion(), replay })
+  await writePicture(path, picture)
+  io.tell(`${path}: the run as a picture; open it in a browser`)
+  return result
 }
 
 function replayCommand(seed: number, { plan }: SwarmOptions): string {
@@ -139,8 +156,10 @@ function replayCommand(seed: number, { plan }: SwarmOptions): string {
   return words.join(' ')
 }
 
-async function runRepro(path: string, io: Io): Promise<number> {
-  const { violation, notes } = await runPlan(await readPlan(path))
+async function runRepro(path: string, view: string | undefined, io: Io): Promise<number> {
+  const plan = await readPlan(path)
+  const { violation, notes } =
+    view === undefined ? await runPlan(plan) : await draw(plan, `npm run sim -- --repro ${path}`, view, io)
   for (const note of notes) io.print(note)
   if (violation === undefined) {
     io.print('\nall held')

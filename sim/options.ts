@@ -19,6 +19,8 @@ export interface SwarmOptions {
   readonly output: 'table' | 'json'
   /** A repro.json to run again. */
   readonly repro: string | undefined
+  /** Where the picture of a single run goes. */
+  readonly view: string | undefined
   /** A failing plan is made smaller for so long at most. */
   readonly shrinkMs: number
 }
@@ -49,6 +51,7 @@ const settings = {
   out: { type: 'string' },
   output: { type: 'string' },
   repro: { type: 'string' },
+  view: { type: 'string' },
   'shrink-seconds': { type: 'string' },
 } as const
 
@@ -63,6 +66,8 @@ export function parseOptions(argv: readonly string[]): Command {
   const output = values.output ?? 'table'
   if (output !== 'table' && output !== 'json')
     throw new UsageError(`--output is table or json, not ${output}`)
+  if (values.view !== undefined && seeds !== 1 && values.repro === undefined)
+    throw new UsageError('--view draws one run; --seed N or --repro FILE says which')
   return {
     type: 'run',
     options: {
@@ -75,6 +80,7 @@ export function parseOptions(argv: readonly string[]): Command {
       out: values.out ?? '.',
       output,
       repro: values.repro,
+      view: values.view,
       shrinkMs: 1000 * (number('shrink-seconds', values['shrink-seconds'], 0, 100_000) ?? 60),
     },
   }
@@ -154,8 +160,9 @@ usage: npm run sim -- [options]
   --seconds N               virtual time under load; default 30
   --digest                  with --seed: print the digest of the whole trace
   --repro FILE              run the plan in a repro.json again
+  --view FILE               with --seed or --repro: draw the run, as one HTML file to open in a browser
   --shrink-seconds N        make a failing plan smaller for so long; default 60
-  --out DIR                 where repro.json goes; default: here
+  --out DIR                 where repro.json and its picture, repro.html, go; default: here
   --output table|json       how the summary is printed
   --core                    the consensus core alone, over datagrams (see --core --help)
   --help                    this

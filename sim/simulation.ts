@@ -1,6 +1,7 @@
 import type { TopicMessage } from '../src/client/index.ts'
 import type { Violation } from './checkers/violation.ts'
 import { SimClient } from './cluster/client.ts'
+import type { Observer } from './cluster/observer.ts'
 import { outside } from './cluster/poison.ts'
 import { World, type Dress } from './cluster/world.ts'
 import { RandomStream } from './core/random.ts'
@@ -19,6 +20,8 @@ const LIVENESS_MS = 60_000
 export interface RunOptions {
   /** Tests put broken parts between the world and the brokers here. */
   readonly dress?: Dress
+  /** Watches the run; it goes the same way without. */
+  readonly observe?: (world: World) => Observer
 }
 
 export interface RunResult {
@@ -46,7 +49,7 @@ export function runSeed(seed: number, options: PlanOptions & RunOptions = {}): P
 /** Runs one plan: a cluster forms, faults strike while clients work, all but a minority is healed, everything is read. */
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
   const startMs = outside.nowMs()
-  const world = new World(plan, options.dress)
+  const world = new World(plan, options.dress, options.observe)
   await runPhases(world)
   return {
     plan,
@@ -69,6 +72,7 @@ async function runPhases(world: World): Promise<void> {
   const topic = await setUp(world)
   if (topic === undefined) return
   for (const { groupId, replicaNodeIds } of topic.partitions) world.votersOf.set(groupId, replicaNodeIds)
+  world.observer?.created(topic)
   const scene = new Scene(world, topic)
   const workload = new Workload(scene)
   const groups = [0, ...topic.partitions.map(({ groupId }) => groupId)]

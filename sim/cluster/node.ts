@@ -6,6 +6,7 @@ import { SimDrive } from '../env/disk/drive.ts'
 import { Life } from '../env/life.ts'
 import { SimLogger, type LogLine } from '../env/logger.ts'
 import { SimRandom } from '../env/random.ts'
+import type { Ending } from './observer.ts'
 import type { World } from './world.ts'
 
 export const PORT = 7101
@@ -37,7 +38,10 @@ export class SimNode {
     const { plan, timeline } = world
     this.clock = new HostClock(timeline)
     this.drive = new SimDrive(timeline, new RandomStream(plan.seed, `disk ${id}`), plan.shape, {
-      onDurable: (operations) => world.durableLogs.onDurable(id, operations),
+      onDurable: (operations) => {
+        world.durableLogs.onDurable(id, operations)
+        world.observer?.durable(id, operations)
+      },
       onLost: (what) => world.count(`lost ${what}`),
       onFailedWrite: (why) => {
         this.#diskFailed = true
@@ -72,6 +76,7 @@ export class SimNode {
     this.#diskFailed = false
     world.fabric.setDark(this.id, false)
     world.note(`${life.name} starts`)
+    world.observer?.began(this.id)
     const env = world.dressed(this.id, this.#envOf(life))
     // In an event of its own: a process begins when the machine has time for it.
     life.after(1, () => {
@@ -128,7 +133,7 @@ export class SimNode {
     this.#world.note(`${life.name} could not start: ${String(error)}`)
     if (!this.#diskFailed)
       this.#world.report('node-gave-up', `${life.name} could not start: ${stackOf(error)}`)
-    this.#die(false)
+    this.#die('gave up')
     this.#world.timeline.after(START_AGAIN_MS * 1000, () => this.start())
   }
 
@@ -138,15 +143,17 @@ export class SimNode {
     // What runs the broker sees it and ends the process; somebody looks at the disk and starts it again.
     const { random } = this.drive
     life.after(random.below(20_000), () => {
-      this.#die(false)
+      this.#die('gave up')
       const [soonest, latest] = REPAIR_MS
       this.#world.timeline.after(random.between(soonest, latest) * 1000, () => this.start())
     })
   }
 
   #logged(life: Life, { level, message, fields }: LogLine): void {
-    if (message === 'leadership' && fields['role'] === 'leader') {
-      this.#world.leads(Number(fields['group']), Number(fields['term']), this.id)
+    if (message === 'leadership') {
+      const [group, term, role] = [Number(fields['group']), Number(fields['term']), String(fields['role'])]
+      this.#world.observer?.role(this.id, group, role, term)
+      if (role === 'leader') this.#world.leads(group, term, this.id)
     }
     if (level === 'debug') {
       this.#world.note(`${life.name} ${message} ${textOf(fields)}`)
@@ -167,13 +174,13 @@ export class SimNode {
   kill(): void {
     if (this.#life === undefined) return
     this.#world.note(`${this.#life.name} is killed`)
-    this.#die(false)
+    this.#die('killed')
   }
 
   losePower(): void {
     if (this.#life === undefined) return
     this.#world.note(`${this.#life.name} loses its power`)
-    this.#die(true)
+    this.#die('power lost')
   }
 
   /** An operator stops it and it ends by itself; `onStopped` is called then. */
@@ -190,7 +197,7 @@ export class SimNode {
             this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
         })
         .then(() => {
-          this.#die(false)
+          this.#die('stopped')
           onStopped()
         })
     })
@@ -202,9 +209,11 @@ export class SimNode {
     this.kill()
   }
 
-  #die(dark: boolean): void {
+  #die(how: Ending): void {
     const life = this.#life
     if (life === undefined) return
+    const dark = how === 'power lost'
+    this.#world.observer?.ended(this.id, how)
     life.end()
     this.#life = undefined
     this.#server = undefined

@@ -6,10 +6,11 @@ import { ReplicaChecker } from '../checkers/replicas.ts'
 import type { Law, Violation } from '../checkers/violation.ts'
 import { RandomStream } from '../core/random.ts'
 import { Timeline } from '../env/timeline.ts'
-import { Fabric, type Frame } from '../env/network/index.ts'
+import { Fabric, type FabricEvents, type Frame } from '../env/network/index.ts'
 import { noFaults, type FaultCounts, type FaultKind } from '../faults/kinds.ts'
 import type { Plan } from '../plan.ts'
 import { PORT, SimNode } from './node.ts'
+import type { Observer } from './observer.ts'
 import { OutsideReachedError } from './poison.ts'
 import { runEvents } from './step-loop.ts'
 import { Trace } from './trace.ts'
@@ -52,15 +53,18 @@ export class World {
   /** Who votes in a group, as far as it is known here: the metadata group and the topic that lasts. */
   readonly votersOf = new Map<number, readonly string[]>()
   readonly notes: string[] = []
+  /** Watches, where somebody wants a picture of the run. */
+  readonly observer: Observer | undefined
   readonly #dress: Dress | undefined
 
-  constructor(plan: Plan, dress?: Dress) {
+  constructor(plan: Plan, dress?: Dress, observe?: (world: World) => Observer) {
     this.plan = plan
     this.#dress = dress
     const { seed, shape } = plan
     this.timeline = new Timeline(new RandomStream(seed, 'schedule'))
     this.fabric = new Fabric(this.timeline, new RandomStream(seed, 'network'), shape, {
       onArrival: (from, to, frame) => this.#traceArrival(from, to, frame),
+      ...this.#observedEvents(observe),
     })
     const report = (law: Law, detail: string): void => this.report(law, detail)
     this.ledger = new Ledger(report)
@@ -70,6 +74,18 @@ export class World {
     this.members = ids.map((nodeId) => ({ nodeId, address: `${nodeId}:${PORT}` }))
     this.votersOf.set(0, ids)
     this.nodes = ids.map((id) => new SimNode(this, id))
+    this.observer = observe?.(this)
+  }
+
+  #observedEvents(observe: unknown): Partial<FabricEvents> {
+    if (observe === undefined) return {}
+    return {
+      onSent: (wire, from, to, frame) => this.observer?.sent(wire, from, to, frame),
+      onDropped: (frame) => this.observer?.dropped(frame),
+      onWireLost: (wire) => this.observer?.lost(wire),
+      onBlocked: (from, to, untilUs) => this.observer?.blocked(from, to, untilUs),
+      onHealed: () => this.observer?.healed(),
+    }
   }
 
   dressed(nodeId: string, env: Env): Env {
@@ -107,6 +123,7 @@ export class World {
 
   note(text: string): void {
     this.trace.text(text)
+    this.observer?.noted(text)
     this.notes.push(`${this.timeline.nowMs.toFixed(3).padStart(10)}  ${text}`)
     if (this.notes.length > 2 * KEPT_NOTES) this.notes.splice(0, KEPT_NOTES)
   }
@@ -141,6 +158,7 @@ export class World {
 
   #traceArrival(from: string, to: string, frame: Frame): void {
     const { trace } = this
+    this.observer?.arrived(frame)
     trace.number(frameCodes[frame.type])
     if (frame.type !== 'message') return
     trace.text(from)

@@ -16,6 +16,17 @@ type NetworkFault = Extract<
   | 'half-open'
 >
 
+const networkFaults: ReadonlySet<WorldFault> = new Set([
+  'partition',
+  'one-way',
+  'clog',
+  'swizzle',
+  'slow-link',
+  'client-cut',
+  'reset',
+  'half-open',
+])
+
 /** Carries out the faults of a plan. What strikes is counted; what finds nothing to strike is not. */
 export class Nemesis {
   readonly #world: World
@@ -36,7 +47,9 @@ export class Nemesis {
     for (const fault of this.#world.plan.faults) {
       this.#after(fault.atMs, () => {
         if (this.#stopped) return
+        const host = this.#victim(fault)
         if (!this.#strike(fault)) return
+        this.#world.observer?.struck(fault.kind, fault.forMs, host)
         this.#world.note(`fault ${fault.kind} for ${fault.forMs} ms`)
         // These are counted when a write fails.
         if (fault.kind !== 'io-error' && fault.kind !== 'disk-full') this.#world.struck(fault.kind)
@@ -194,6 +207,7 @@ export class Nemesis {
   #pause(node: SimNode | undefined, forMs: number): boolean {
     if (node?.life === undefined) return false
     node.life.pauseUntil(this.#world.timeline.nowUs + forMs * 1000)
+    this.#world.observer?.paused(node.id, this.#world.timeline.nowUs + forMs * 1000)
     return true
   }
 
@@ -244,6 +258,13 @@ export class Nemesis {
   }
 
   // -- whom ----------------------------------------------------------------------------------------------------
+
+  /** The machine that a fault is about, for pictures; faults of the network show on the ways that they block. */
+  #victim({ kind, target }: Fault): string | undefined {
+    if (kind.endsWith('-leader')) return this.#leader(target)?.id
+    if (kind === 'power-loss-all' || networkFaults.has(kind)) return undefined
+    return this.#node(target).id
+  }
 
   #node(target: number): SimNode {
     return this.#world.nodes[target % this.#world.nodes.length]!

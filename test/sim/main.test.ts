@@ -32,6 +32,7 @@ describe('wrong use', () => {
     [['--nodes', '0'], 'nodes is 0'],
     [['--output', 'xml'], 'not xml'],
     [['--repro', '/nowhere/repro.json'], "can't be read"],
+    [['--seeds', '5', '--view', 'run.html'], 'draws one run'],
   ])('%j is exit code 2, and says what is wrong', async (argv, message) => {
     expect(await main(argv, io)).toBe(2)
     expect(told.join('\n')).toContain(message)
@@ -61,6 +62,14 @@ test('a swarm ends with a summary and exit code 0', { timeout: 120_000 }, async 
   expect(printed.join('\n')).toContain('all held in 3 runs')
 })
 
+test('one run is drawn where somebody wants to see it', { timeout: 60_000 }, async () => {
+  const path = join(folder, 'run.html')
+  expect(await main(['--seed', '7', '--seconds', '2', '--view', path], io)).toBe(0)
+  expect(await readFile(path, 'utf8')).toContain('npm run sim -- --seed 7 --seconds 2')
+  expect(told.join('\n')).toContain('open it in a browser')
+  expect(told.join('\n')).not.toContain('another run')
+})
+
 test('the core alone is behind --core', async () => {
   expect(await main(['--core', '--seeds', '2'], io)).toBe(0)
   expect(printed[0]).toContain('2 seeds from 1')
@@ -84,6 +93,7 @@ test(
       const whole = drawPlan(seed, { nodes: 3, durationMs: 5000 })
       expect(repro.plan.work.length).toBeLessThanOrEqual(whole.work.length)
       expect(repro.plan.faults.length).toBeLessThanOrEqual(whole.faults.length)
+      expect(await readFile(join(folder, 'repro.html'), 'utf8')).toContain('--repro')
       told = []
       expect(await main(['--repro', join(folder, 'repro.json')], io)).toBe(1)
       expect(told.join('\n')).toContain('broke duplicate')

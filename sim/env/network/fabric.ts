@@ -18,6 +18,13 @@ export interface LinkSpeed {
 export interface FabricEvents {
   /** Bytes reach a process: for the trace. */
   onArrival(from: string, to: string, frame: Frame): void
+  onSent?(wire: number, from: string, to: string, frame: Frame): void
+  /** A frame that will never arrive. */
+  onDropped?(frame: Frame): void
+  /** An end of a connection has heard that it is gone, or gave it up. */
+  onWireLost?(wire: number): void
+  onBlocked?(from: string, to: string, untilUs: number): void
+  onHealed?(): void
 }
 
 interface Slowness {
@@ -100,6 +107,7 @@ export class Fabric {
   block(from: string, to: string, untilUs: number): void {
     const way = `${from}>${to}`
     this.#blockedUntilUs.set(way, Math.max(untilUs, this.#blockedUntilUs.get(way) ?? 0))
+    this.events.onBlocked?.(from, to, untilUs)
   }
 
   slowDown(from: string, to: string, slowness: Slowness): void {
@@ -108,6 +116,7 @@ export class Fabric {
 
   healAll(): void {
     this.#blockedUntilUs.clear()
+    this.events.onHealed?.()
     this.#slow.clear()
   }
 

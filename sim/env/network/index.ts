@@ -1,3 +1,3 @@
-export { Fabric, hostOf, type LinkSpeed } from './fabric.ts'
+export { Fabric, hostOf, type FabricEvents, type LinkSpeed } from './fabric.ts'
 export type { Frame } from './frame.ts'
 export type { Wire } from './wire.ts'

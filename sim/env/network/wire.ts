@@ -44,12 +44,25 @@ class Pipe {
     const arrivalUs = Math.max(this.#lastArrivalUs, timeline.nowUs + latencyUs) + sendingUs
     this.#lastArrivalUs = arrivalUs
     this.#queue.push({ frame, arrivalUs })
+    this.#fabric.events.onSent?.(this.#wire.id, this.#from, this.#to, frame)
     if (!this.#scheduled) this.#schedule(arrivalUs)
   }
 
   /** Loses what has not arrived, from some frame on. */
   cut(kept: number): void {
+    this.#tellDropped(this.#first + kept)
     this.#queue.length = Math.min(this.#queue.length, this.#first + kept)
+  }
+
+  close(): void {
+    this.closed = true
+    this.#tellDropped(this.#first)
+  }
+
+  #tellDropped(from: number): void {
+    const { events } = this.#fabric
+    if (events.onDropped === undefined) return
+    for (const { frame } of this.#queue.slice(from)) events.onDropped(frame)
   }
 
   get length(): number {
@@ -171,6 +184,7 @@ export class Wire {
   /** One end gives up by itself and tells the other as well as it can. */
   closedBy(end: WireEnd): void {
     if (this.#over) return
+    this.#fabric.events.onWireLost?.(this.id)
     if (end === this.#clientEnd) this.#toServer.send({ type: 'fin' })
     else this.#toClient.send({ type: 'fin' })
   }
@@ -182,9 +196,10 @@ export class Wire {
 
   #end(): void {
     this.#over = true
-    this.#toServer.closed = true
-    this.#toClient.closed = true
+    this.#toServer.close()
+    this.#toClient.close()
     this.#fabric.wires.delete(this)
+    this.#fabric.events.onWireLost?.(this.id)
   }
 
   #tell(end: WireEnd | undefined, why: string): void {
