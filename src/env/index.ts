@@ -17,6 +17,7 @@ export type {
   Receiver,
   RpcMethod,
   Sink,
+  StreamConnection,
 } from './network.ts'
 export {
   AddressInUseError,

@@ -162,11 +162,21 @@ export interface ConnectOptions {
   readonly keepaliveMs?: number
 }
 
-/** A connection of its own to one address. It connects when first used, and again after a loss. */
-export interface Connection {
+/** Calls to one address that stream from the server alone. */
+export interface StreamConnection {
   readonly address: string
-  unary<Q, R>(method: RpcMethod<Q, R, 'unary'>, request: Q, options?: CallOptions): Promise<R>
   /** Starts the call; messages go to `receiver`. The returned function cancels. */
+  serverStream<Q, R>(
+    method: RpcMethod<Q, R, 'serverStream'>,
+    request: Q,
+    receiver: Receiver<R>,
+  ): FlowControl & { cancel(): void }
+  close(): void
+}
+
+/** A connection of its own to one address. It connects when first used, and again after a loss. */
+export interface Connection extends StreamConnection {
+  unary<Q, R>(method: RpcMethod<Q, R, 'unary'>, request: Q, options?: CallOptions): Promise<R>
   serverStream<Q, R>(
     method: RpcMethod<Q, R, 'serverStream'>,
     request: Q,
@@ -178,13 +188,17 @@ export interface Connection {
     receiver: Receiver<R>,
     options?: CallOptions,
   ): Sink<Q> & FlowControl
-  close(): void
 }
 
 export interface Network {
   /** Throws AddressInUseError where the port is taken. */
   listen(options: ListenOptions): Promise<Listener>
   connect(address: string, options?: ConnectOptions): Connection
+  /**
+   * For streams between nodes, on the address that serves gRPC too, without what HTTP/2 costs: each call is a TCP
+   * connection of its own. `windowBytes` means nothing here: TCP sizes its window itself.
+   */
+  connectFramed(address: string, options?: ConnectOptions): StreamConnection
 }
 
 export class AddressInUseError extends Error {

@@ -88,6 +88,9 @@ export class FakeNetwork implements Network {
     return this.#servers.get(address)!.calls.size
   }
 
+  connectFramed(): never {
+    throw new Error('clients speak gRPC')
+  }
   connect(address: string): Connection {
     return new FakeConnection(address, this.#clock, () => this.#servers.get(address))
   }

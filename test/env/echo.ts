@@ -23,6 +23,7 @@ export const flood: RpcMethod<string, Uint8Array, 'serverStream'> = {
   request: text,
   response: bytes,
 }
+export const rawFlood: RpcMethod<Uint8Array, Uint8Array, 'serverStream'> = { ...flood, request: bytes }
 export const talk: RpcMethod<string, string, 'duplex'> = {
   path: '/test.Echo/Talk',
   kind: 'duplex',

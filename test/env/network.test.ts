@@ -16,12 +16,13 @@ import {
   type Listener,
   type ListenOptions,
   type Sink,
+  type StreamConnection,
 } from '../../src/env/index.ts'
 import { nodeClock } from '../../src/env/node/clock.ts'
 import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from '../../src/env/node/grpc-receive-window.ts'
 import { nodeNetwork } from '../../src/env/node/network.ts'
 import { until } from '../support/until.ts'
-import { echo, flood, rawEcho, rawTalk, Recorder, RecordingLogger, talk } from './echo.ts'
+import { echo, flood, rawEcho, rawFlood, rawTalk, Recorder, RecordingLogger, talk } from './echo.ts'
 
 const clock = nodeClock()
 const logger = new RecordingLogger()
@@ -40,6 +41,11 @@ async function listen(handlers: Handler[], options: Partial<ListenOptions> = {})
 }
 function connect(address: string, options?: ConnectOptions): Connection {
   const connection = network.connect(address, options)
+  cleanups.push(() => connection.close())
+  return connection
+}
+function connectFramed(address: string, options?: ConnectOptions): StreamConnection {
+  const connection = network.connectFramed(address, options)
   cleanups.push(() => connection.close())
   return connection
 }
@@ -178,7 +184,10 @@ describe('an address', () => {
   })
 })
 
-describe('a stream of messages from the server', () => {
+describe.each([
+  ['over gRPC', connect],
+  ['in plain frames', connectFramed],
+])('a stream of messages from the server, %s,', (_way, dial) => {
   it('makes its sender wait when the reader is slow, and nothing is lost', async () => {
     const chunk = Buffer.alloc(64 * 1024, 'x')
     const count = 800
@@ -196,7 +205,7 @@ describe('a stream of messages from the server', () => {
       sink.onDrain(pump)
       pump()
     })
-    const connection = connect((await listen([handler])).address, { windowBytes: 256 * 1024 })
+    const connection = dial((await listen([handler])).address, { windowBytes: 256 * 1024 })
     const recorder = new Recorder<Uint8Array>()
     const call = connection.serverStream(flood, 'go', recorder)
     call.pause()
@@ -216,7 +225,7 @@ describe('a stream of messages from the server', () => {
       sink.send(Buffer.from('one'))
     })
     const recorder = new Recorder<Uint8Array>()
-    const call = connect((await listen([handler])).address).serverStream(flood, 'go', recorder)
+    const call = dial((await listen([handler])).address).serverStream(flood, 'go', recorder)
     await recorder.received(1)
     call.cancel()
     expect(await recorder.closed).toMatchObject({ code: StatusCode.cancelled })
@@ -227,14 +236,14 @@ describe('a stream of messages from the server', () => {
     const handler = serverStreamHandler(flood, (_request, sink) => void sink.send(Buffer.from('one')))
     const listener = await listen([handler])
     const recorder = new Recorder<Uint8Array>()
-    connect(listener.address).serverStream(flood, 'go', recorder)
+    dial(listener.address).serverStream(flood, 'go', recorder)
     await recorder.received(1)
     await listener.close(0)
     expect(await recorder.closed).toMatchObject({ neverSent: false })
     expect(recorder.ended).toBe(false)
   })
   it('on a closed connection fails without having been sent', async () => {
-    const connection = connect((await listen([])).address)
+    const connection = dial((await listen([])).address)
     connection.close()
     const recorder = new Recorder<Uint8Array>()
     connection.serverStream(flood, 'go', recorder)
@@ -245,11 +254,43 @@ describe('a stream of messages from the server', () => {
       sink.fail(new RpcError(StatusCode.outOfRange, 'offset 9 is beyond 5')),
     )
     const recorder = new Recorder<Uint8Array>()
-    connect((await listen([handler])).address).serverStream(flood, 'go', recorder)
+    dial((await listen([handler])).address).serverStream(flood, 'go', recorder)
     expect(await recorder.closed).toMatchObject({
       code: StatusCode.outOfRange,
       message: 'offset 9 is beyond 5',
     })
+  })
+  it('fails without having been sent where nobody listens', async () => {
+    const recorder = new Recorder<Uint8Array>()
+    dial(`127.0.0.1:${await freePort()}`).serverStream(flood, 'go', recorder)
+    expect(await recorder.closed).toMatchObject({ code: StatusCode.unavailable, neverSent: true })
+  })
+  it('that nobody serves is UNIMPLEMENTED', async () => {
+    const recorder = new Recorder<Uint8Array>()
+    dial((await listen([])).address).serverStream(flood, 'go', recorder)
+    expect(await recorder.closed).toMatchObject({ code: StatusCode.unimplemented })
+  })
+  it('whose request is malformed is INVALID_ARGUMENT', async () => {
+    const recorder = new Recorder<Uint8Array>()
+    const handler = serverStreamHandler(flood, (_request, sink) => sink.end())
+    dial((await listen([handler])).address).serverStream(rawFlood, Buffer.of(0xff), recorder)
+    expect(await recorder.closed).toMatchObject({ code: StatusCode.invalidArgument })
+  })
+  it('whose handler fails unexpectedly is INTERNAL, and the log tells more', async () => {
+    const handler = serverStreamHandler(flood, () => {
+      throw new TypeError('oops')
+    })
+    const recorder = new Recorder<Uint8Array>()
+    dial((await listen([handler])).address).serverStream(flood, 'go', recorder)
+    expect(await recorder.closed).toMatchObject({ code: StatusCode.internal })
+    expect(logger.faults).toHaveLength(1)
+  })
+  it('with a message over the reader’s limit ends with RESOURCE_EXHAUSTED', async () => {
+    const handler = serverStreamHandler(flood, (_request, sink) => void sink.send(Buffer.alloc(1001)))
+    const recorder = new Recorder<Uint8Array>()
+    dial((await listen([handler])).address, { maxReceiveBytes: 1000 }).serverStream(flood, 'go', recorder)
+    expect(await recorder.closed).toMatchObject({ code: StatusCode.resourceExhausted })
+    expect(recorder.messages).toEqual([])
   })
 })
 

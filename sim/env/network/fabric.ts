@@ -57,9 +57,13 @@ export class Fabric {
 
   /** The network as one process sees it. */
   networkOf(life: Life, clock: SimClock, logger: SimLogger): Network {
+    const connect: Network['connect'] = (address, options = {}) =>
+      new SimConnection(this, life, clock, address, options)
+    // How bytes are framed makes no difference here: a connection is ordered, breaks, and pushes back all the same.
     return {
       listen: (options) => listenSim(this, life, clock, logger, options),
-      connect: (address, options = {}) => new SimConnection(this, life, clock, address, options),
+      connect,
+      connectFramed: connect,
     }
   }
 

@@ -3,11 +3,11 @@ import {
   StatusCode,
   serverStreamHandler,
   type Clock,
-  type Connection,
   type Handler,
   type Logger,
   type Network,
   type Random,
+  type StreamConnection,
 } from '../../env/index.ts'
 import type { GroupId } from '../../log/types.ts'
 import type { Message, NodeId } from '../../raft/types.ts'
@@ -62,7 +62,7 @@ interface Peer {
   readonly address: string
   readonly outgoing: Readonly<Record<Lane, OutgoingLane>>
   readonly incoming: Map<Lane, { cancel(): void }>
-  readonly connections: Readonly<Record<Lane, Connection>>
+  readonly connections: Readonly<Record<Lane, StreamConnection>>
   reachable: boolean
   /** Ticks since anything came from it. */
   silentTicks: number
@@ -130,8 +130,8 @@ export class PeerLinks {
       outgoing: { control: lane('control'), bulk: lane('bulk') },
       incoming: new Map(),
       connections: {
-        control: this.#network.connect(address, { keepaliveMs: 2000 }),
-        bulk: this.#network.connect(address, { windowBytes: 16 * 1024 * 1024 }),
+        control: this.#network.connectFramed(address, { keepaliveMs: 2000 }),
+        bulk: this.#network.connectFramed(address),
       },
       reachable: false,
       silentTicks: 0,

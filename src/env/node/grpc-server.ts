@@ -1,5 +1,4 @@
-import { lookup } from 'node:dns/promises'
-import { createServer, isIP } from 'node:net'
+import type { Socket } from 'node:net'
 import {
   Server,
   ServerCredentials,
@@ -11,12 +10,10 @@ import {
 } from '@grpc/grpc-js'
 import type { Clock, Logger } from '../env.ts'
 import {
-  AddressInUseError,
   RpcError,
   StatusCode,
   type Codec,
   type DuplexHandler,
-  type Listener,
   type ListenOptions,
   type Receiver,
   type ServerStreamHandler,
@@ -29,11 +26,12 @@ import { addReflection } from './grpc-reflection.ts'
 import { openReceiveWindows, setStreamWindow } from './grpc-receive-window.ts'
 import { SendQueue } from './grpc-sink.ts'
 import { asBuffer, identity, serviceStatusOf } from './grpc-status.ts'
+import { decodeMessage, rpcErrorOfHandler, type ConnectionServer } from './serving.ts'
 
 const DEFAULT_MAX_RECEIVE_BYTES = 8 * 1024 * 1024
 
-/** Serves the handlers on `options.address`, without TLS. */
-export async function listenGrpc(options: ListenOptions, clock: Clock, logger: Logger): Promise<Listener> {
+/** Serves the handlers over gRPC on the connections that it is given, without TLS. */
+export function serveGrpc(options: ListenOptions, clock: Clock, logger: Logger): ConnectionServer {
   const server = new Server({
     'grpc.max_receive_message_length': options.maxReceiveBytes ?? DEFAULT_MAX_RECEIVE_BYTES,
     'grpc.max_send_message_length': -1,
@@ -46,82 +44,39 @@ export async function listenGrpc(options: ListenOptions, clock: Clock, logger: L
   for (const handler of options.handlers) register(server, handler as AnyHandler, clock, logger)
   if (options.health !== undefined) addHealth(server, options.health)
   if (options.reflection !== false) addReflection(server)
-  const { host, port } = splitAddress(options.address)
-  const bound = await bind(server, host, port, options.address)
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   openReceiveWindows(server)
-  return new GrpcListener(server, `${host}:${bound.port}`, bound.target)
+  return new GrpcServer(server, injector)
 }
 
 type AnyHandler =
   UnaryHandler<unknown, unknown> | ServerStreamHandler<unknown, unknown> | DuplexHandler<unknown, unknown>
 
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
-  const at = address.lastIndexOf(':')
-  const host = address.slice(0, at)
-  const port = Number(address.slice(at + 1))
-  if (at < 1 || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new TypeError(`${address} is no HOST:PORT to listen on; the port is 0 to 65535`)
-  }
-  return { host, port }
-}
-
-interface Bound {
-  readonly port: number
-  /** ADDRESS:PORT as grpc-js knows it. */
-  readonly target: string
-}
-
-async function bind(server: Server, host: string, port: number, address: string): Promise<Bound> {
-  // One address, and the port tried first: grpc-js listens on all addresses of a name, is content with some of them,
-  // and writes to the console where a port is taken.
-  const bare = host.replace(/^\[(.*)\]$/, '$1')
-  const ip = isIP(bare) === 0 ? (await lookup(bare)).address : bare
-  if (port !== 0) await probe(ip, port, address)
-  const targetOf = (chosen: number): string => `${isIP(ip) === 6 ? `[${ip}]` : ip}:${chosen}`
-  return new Promise((resolve, reject) => {
-    server.bindAsync(targetOf(port), ServerCredentials.createInsecure(), (error, boundPort) => {
-      if (error === null) resolve({ port: boundPort, target: targetOf(boundPort) })
-      else
-        reject(
-          error.message.includes('EADDRINUSE') ? new AddressInUseError(address, { cause: error }) : error,
-        )
-    })
-  })
-}
-
-function probe(ip: string, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probing = createServer()
-    probing.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new AddressInUseError(address, { cause: error }) : error),
-    )
-    probing.listen(port, ip, () => probing.close(() => resolve()))
-  })
-}
-
-class GrpcListener implements Listener {
-  readonly address: string
+/** A gRPC server for connections that something else accepts. */
+class GrpcServer implements ConnectionServer {
   readonly #server: Server
-  /** What grpc-js knows the address as. */
-  readonly #target: string
-  #closing: Promise<void> | undefined
+  readonly #injector: ConnectionInjector
 
-  constructor(server: Server, address: string, target: string) {
+  constructor(server: Server, injector: ConnectionInjector) {
     this.#server = server
-    this.address = address
-    this.#target = target
+    this.#injector = injector
+  }
+
+  take(socket: Socket): void {
+    this.#injector.injectConnection(socket)
   }
 
   close(graceMs: number): Promise<void> {
-    this.#closing ??= new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       // Ends after the grace the connections that are open now. (forceShutdown finds none where channelz is off, and
       // drain none that tryShutdown has begun to close.)
-      this.#server.drain(this.#target, graceMs)
+      this.#injector.drain(graceMs)
       this.#server.tryShutdown((error) => (error === undefined ? resolve() : reject(error)))
     })
-    return this.#closing
   }
 }
+
+type ConnectionInjector = ReturnType<Server['createConnectionInjector']>
 
 function register(server: Server, handler: AnyHandler, clock: Clock, logger: Logger): void {
   const { path, kind } = handler.method
@@ -180,7 +135,7 @@ class Serving {
     bytes: Buffer,
     context: GrpcCallContext,
   ): Promise<Buffer> {
-    const request = decodeRequest(handler.method.request, bytes)
+    const request = decodeMessage(handler.method.request, bytes)
     return asBuffer(handler.method.response.encode(await handler.handle(request, context)))
   }
 
@@ -189,7 +144,7 @@ class Serving {
     const sink = sinkOf(handler.method.response, call, context)
     call.on('cancelled', () => sink.over())
     try {
-      handler.handle(decodeRequest(handler.method.request, call.request), sink, context)
+      handler.handle(decodeMessage(handler.method.request, call.request), sink, context)
     } catch (error) {
       sink.fail(this.#rpcErrorOf(error))
     }
@@ -215,7 +170,7 @@ class Serving {
     call.on('data', (bytes: Buffer) => {
       if (over) return
       try {
-        receiver.onMessage(decodeRequest(handler.method.request, bytes))
+        receiver.onMessage(decodeMessage(handler.method.request, bytes))
       } catch (error) {
         const failure = this.#rpcErrorOf(error)
         sink.fail(failure)
@@ -232,27 +187,8 @@ class Serving {
     })
   }
 
-  /** A handler throws RpcError; anything else is a fault of ours, which the log has to show. */
   #rpcErrorOf(error: unknown): RpcError {
-    if (error instanceof RpcError) return error
-    this.#logger.error({ err: error, path: this.#path }, 'a handler failed unexpectedly')
-    return new RpcError(
-      StatusCode.internal,
-      `${this.#path} failed unexpectedly; the log of the node tells more`,
-      {
-        cause: error,
-      },
-    )
-  }
-}
-
-/** A codec may throw an RpcError of its own, with details; it is kept. */
-function decodeRequest(codec: Codec<unknown>, bytes: Buffer): unknown {
-  try {
-    return codec.decode(bytes)
-  } catch (cause) {
-    if (cause instanceof RpcError) throw cause
-    throw new RpcError(StatusCode.invalidArgument, `the request is malformed: ${String(cause)}`, { cause })
+    return rpcErrorOfHandler(error, this.#path, this.#logger)
   }
 }
 

@@ -55,6 +55,9 @@ export class FakeNetwork implements Network {
       close: () => undefined,
     }
   }
+  connectFramed(address: string): Connection {
+    return this.connect(address)
+  }
   listen(): Promise<never> {
     return Promise.reject(new Error('this network has no listeners'))
   }
