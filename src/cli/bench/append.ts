@@ -18,6 +18,11 @@ import { ResourceWatch, type NodeCost } from './resources.ts'
 import { medianIndex, spreadOf, type Spread } from './runs.ts'
 import { answerPatienceMs, BatchedTarget, plainValues, SingleTarget, type AppendTarget } from './targets.ts'
 
+/** A closed loop warms up with so many in flight: V8 compiles what runs often, and a few hundred records aren't. */
+const warmUpInFlight = 64
+/** Between the warm-up and what is measured, so that what was in flight is answered. */
+const settlingMs = 500
+
 export interface AppendSettings {
   /** The client's producer with its batching, or one request a record. */
   readonly mode: 'batched' | 'single'
@@ -113,11 +118,14 @@ async function runOnce(
   const target = await targetOf(bench, cluster, settings, topic)
   try {
     const { inFlight, ratePerSecond, warmupMs, durationMs, sizeBytes } = settings
-    const load = new Load(context, { inFlight, ratePerSecond }, target)
+    const warmupInFlight = ratePerSecond === undefined ? Math.max(inFlight, warmUpInFlight) : inFlight
+    const load = new Load(context, { inFlight, warmupInFlight, ratePerSecond }, target)
     const watch = new ResourceWatch(context, cluster.nodes)
     load.start()
     try {
       await pass(context, warmupMs)
+      load.endWarmup()
+      await pass(context, Math.min(settlingMs, warmupMs))
       await watch.open()
       load.openWindow()
       const text = (): string => `${formatCount(load.acknowledgedInWindow)} records acknowledged`

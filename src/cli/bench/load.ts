@@ -11,6 +11,8 @@ export interface LoadTarget {
 export interface LoadSettings {
   /** The most records without an answer at once. */
   readonly inFlight: number
+  /** The same until `endWarmup`. Default: `inFlight`. */
+  readonly warmupInFlight?: number
   /** Open loop: records become due at this rate, whatever the answers do. Undefined: as soon as there is room. */
   readonly ratePerSecond: number | undefined
 }
@@ -44,6 +46,7 @@ export class Load {
   #pacer: Pacer | undefined
   #sent = 0
   #unanswered = 0
+  #inFlight: number
   /** Slots that rest after an error. */
   #resting = 0
   #sending = false
@@ -59,6 +62,7 @@ export class Load {
   constructor(clock: Clock, settings: LoadSettings, target: LoadTarget) {
     this.#clock = clock
     this.#settings = settings
+    this.#inFlight = settings.warmupInFlight ?? settings.inFlight
     this.#target = target
   }
 
@@ -74,6 +78,10 @@ export class Load {
     }
     this.#pacer = new Pacer(ratePerSecond, this.#clock.nowMs())
     void this.#keepPace()
+  }
+
+  endWarmup(): void {
+    this.#inFlight = this.#settings.inFlight
   }
 
   openWindow(): void {
@@ -129,7 +137,7 @@ export class Load {
   }
 
   #hasRoom(): boolean {
-    return this.#unanswered + this.#resting < this.#settings.inFlight
+    return this.#unanswered + this.#resting < this.#inFlight
   }
 
   #sendOne(nowMs: number): void {

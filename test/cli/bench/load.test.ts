@@ -51,14 +51,14 @@ class ManualTarget implements LoadTarget {
   }
 }
 
-function loadOf(settings: { readonly inFlight: number; readonly ratePerSecond?: number }) {
+function loadOf(settings: {
+  readonly inFlight: number
+  readonly warmupInFlight?: number
+  readonly ratePerSecond?: number
+}) {
   const time = new ManualTime()
   const target = new ManualTarget()
-  const load = new Load(
-    time.clock,
-    { inFlight: settings.inFlight, ratePerSecond: settings.ratePerSecond },
-    target,
-  )
+  const load = new Load(time.clock, { ratePerSecond: undefined, ...settings }, target)
   return { time, target, load }
 }
 
@@ -97,6 +97,18 @@ describe('a closed loop', () => {
     target.answer(2)
     expect(target.sent).toEqual([0, 1, 2, 3, 4, 5])
     expect(target.waitingCount).toBe(4)
+  })
+
+  it('has more in flight until the warm-up ends', () => {
+    const { target, load } = loadOf({ inFlight: 1, warmupInFlight: 3 })
+    load.start()
+    expect(target.waitingCount).toBe(3)
+    load.endWarmup()
+    target.answer(2)
+    expect(target.sent).toEqual([0, 1, 2])
+    target.answer(1)
+    expect(target.sent).toEqual([0, 1, 2, 3])
+    expect(target.waitingCount).toBe(1)
   })
 
   it('counts and times what happens within the window alone', async () => {
