@@ -33,6 +33,7 @@ export class ClusterView {
   readonly #isReachable: (node: NodeId) => boolean
   readonly #topicOfGroup = new Map<GroupId, { readonly topic: string; readonly partition: number }>()
   readonly #watchers = new Set<Watcher>()
+  readonly #groupListeners = new Map<string, Set<() => void>>()
   #epoch = 1
   #telling = false
 
@@ -136,6 +137,7 @@ export class ClusterView {
         this.#topicOfGroup.clear()
         for (const topic of this.#metadata().topics.values()) this.#addGroups(topic)
         this.#changed((watcher) => (watcher.snapshotDue = true))
+        for (const group of this.#groupListeners.keys()) this.#groupChanged(group)
         break
       case 'clusterCreated':
         break
@@ -152,6 +154,11 @@ export class ClusterView {
           if (place.topic === event.name) this.#topicOfGroup.delete(groupId)
         }
         this.#changed((watcher) => watcher.topics.add(event.name))
+        for (const group of this.#groupListeners.keys()) this.#groupChanged(group)
+        break
+      case 'groupChanged':
+      case 'groupDeleted':
+        this.#groupChanged(event.group)
         break
       case 'replicasTargeted':
       case 'replicasMoved':
@@ -161,6 +168,22 @@ export class ClusterView {
         break
       }
     }
+  }
+
+  /** Calls `listener` when the group may be another, also because a topic was deleted. Nothing may be changed in it. */
+  onGroup(group: string, listener: () => void): Cancel {
+    const listeners = this.#groupListeners.get(group) ?? new Set()
+    this.#groupListeners.set(group, listeners)
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.#groupListeners.get(group) === listeners)
+        this.#groupListeners.delete(group)
+    }
+  }
+
+  #groupChanged(group: string): void {
+    for (const listener of this.#groupListeners.get(group) ?? []) listener()
   }
 
   nodesChanged(): void {

@@ -404,6 +404,9 @@ export class Node {
       case 'replicaRestarted':
         this.#placeChanged(event.groupId)
         break
+      case 'groupChanged':
+      case 'groupDeleted':
+        break
     }
     if (this.metadata.learnClusterId()) this.links.announceStanding()
     this.view.metadataChanged(event)

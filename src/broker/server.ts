@@ -1,16 +1,21 @@
 import type { Cancel, Env, Handler, HealthSource, Listener } from '../env/index.ts'
 import { openLogStorage } from '../log/index.ts'
 import { asNodeId } from '../raft/types.ts'
-import { CLUSTER_SERVICE, LOG_SERVICE, TOPIC_SERVICE } from '../wire/index.ts'
+import { CLUSTER_SERVICE, GROUP_SERVICE, LOG_SERVICE, TOPIC_SERVICE } from '../wire/index.ts'
 import type { ServerConfig } from './config.ts'
 import { Admission } from './membership/admission.ts'
 import { Lives } from './membership/lives.ts'
+import { ConsumeSessions } from './groups/consume-sessions.ts'
+import { GroupCoordinator } from './groups/coordinator.ts'
+import { GroupCalls } from './groups/group-calls.ts'
+import { GroupReset } from './groups/group-reset.ts'
 import { METADATA_GROUP, Node } from './node.ts'
 import { Registration } from './registration.ts'
 import { AppendRouter } from './routing/append-router.ts'
 import { MetadataCalls } from './routing/metadata-calls.ts'
 import { Gate } from './services/gate.ts'
 import { ClusterService } from './services/cluster-service.ts'
+import { GroupService } from './services/group-service.ts'
 import { LogService } from './services/log-service.ts'
 import { MembershipService } from './services/membership-service.ts'
 import { OpenStreams } from './services/open-streams.ts'
@@ -75,6 +80,7 @@ export async function startServer(env: Env, config: ServerConfig): Promise<Runni
     hostLabel: config.hostLabel,
   }
   node.start(entry.address)
+  services.start()
   const admission = new Admission(node, entry, config, env)
   admission.start()
   const registration = new Registration(node, entry, env)
@@ -114,6 +120,7 @@ const GRACE_MS = 500
 
 interface Services {
   readonly handlers: readonly Handler[]
+  start(): void
   endStreams(): void
 }
 
@@ -125,19 +132,46 @@ function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node):
   const topics = new TopicService(node, calls, env.clock, env.random)
   const membership = new MembershipService(node, calls, config.clusterName)
   const cluster = new ClusterService(node, calls, streams, env.clock, config.clusterName)
+  const coordinator = new GroupCoordinator(node, env.clock, env.logger)
+  const groups = groupServiceOf(env, node, calls, log, streams, coordinator)
   return {
-    handlers: [...log.handlers(), ...topics.handlers(), ...cluster.handlers(), ...membership.handlers()],
+    handlers: [log, topics, cluster, membership, groups].flatMap((service) => service.handlers()),
+    start: () => coordinator.start(),
     endStreams: () => {
+      coordinator.close()
+      groups.close()
       cluster.close()
       log.close()
     },
   }
 }
 
+function groupServiceOf(
+  env: Env,
+  node: Node,
+  metadata: MetadataCalls,
+  log: LogService,
+  streams: OpenStreams,
+  coordinator: GroupCoordinator,
+): GroupService {
+  const calls = new GroupCalls(node, coordinator, env.clock)
+  return new GroupService({
+    node,
+    calls,
+    metadata,
+    reset: new GroupReset(node, calls, (request, call) => log.listOffsets(request, call)),
+    sessions: new ConsumeSessions(calls, env.clock),
+    streams,
+    clock: env.clock,
+    random: env.random,
+    logger: env.logger,
+  })
+}
+
 /** Serving means: the cluster knows this node, and the metadata group has a leader, so a majority is there. */
 function healthOf(node: Node): HealthSource {
   return {
-    services: ['', LOG_SERVICE, TOPIC_SERVICE, CLUSTER_SERVICE],
+    services: ['', LOG_SERVICE, TOPIC_SERVICE, CLUSTER_SERVICE, GROUP_SERVICE],
     isServing: () =>
       !node.isStopping && node.isRegistered && node.leaders.get(METADATA_GROUP)?.leader !== undefined,
     onChange(listener): Cancel {

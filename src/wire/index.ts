@@ -27,7 +27,13 @@ export { hashRanges, partitionForHash, partitionForKey } from './partitioner.ts'
 export type { HashRange, PartitionedTopic } from './partitioner.ts'
 export { MalformedMessageError } from './protobuf.ts'
 export { PROTO_DIRECTORY, PROTO_FILES, reflectionCodec } from './protos.ts'
-export { decodeRecordSet, firstRecordKey, skimRecordSet, sliceRecordSet } from './record-set.ts'
+export {
+  decodeRecordSet,
+  firstRecordKey,
+  headOfRecordSet,
+  skimRecordSet,
+  sliceRecordSet,
+} from './record-set.ts'
 export type { KeyVisitor } from './record-set.ts'
 export { RecordSetBuilder, encodeRecordSet, sizeOfRecord } from './record-set-builder.ts'
 export type { RecordSize } from './record-set-builder.ts'

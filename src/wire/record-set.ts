@@ -223,6 +223,24 @@ export function sliceRecordSet(bytes: Uint8Array, skipRecords: number, takeRecor
   return bytes.subarray(start, reader.pos)
 }
 
+/** The longest run of whole records from the beginning within both bounds, but one record at least. Throws MalformedMessageError. */
+export function headOfRecordSet(
+  bytes: Uint8Array,
+  maxRecords: number,
+  maxBytes: number,
+): { readonly recordCount: number; readonly byteLength: number } {
+  const reader = new ProtoReader(bytes)
+  let recordCount = 0
+  let byteLength = 0
+  while (reader.more && recordCount < maxRecords) {
+    reader.pos = nextRecordEnd(reader)
+    if (recordCount > 0 && reader.pos > maxBytes) break
+    recordCount += 1
+    byteLength = reader.pos
+  }
+  return { recordCount, byteLength }
+}
+
 function skipSome(reader: ProtoReader, count: number): void {
   for (let skipped = 0; skipped < count && reader.more; skipped++) reader.pos = nextRecordEnd(reader)
 }

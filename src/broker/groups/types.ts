@@ -60,9 +60,76 @@ export interface GroupChange {
   readonly joined?: readonly Member[]
   /** Ids. */
   readonly left?: readonly string[]
+  /** Partitions stay listed when nobody wants them any more: their offsets are kept. */
   readonly assignments?: readonly Assignment[]
-  /** Partitions that nobody needs any more. Their committed offsets stay. */
-  readonly unassigned?: readonly TopicPartition[]
+}
+
+/** A group as the metadata group's log tells it. */
+export interface Group {
+  readonly name: string
+  /** Of its making: positions under an older epoch belong to another group that had the name. */
+  readonly sinceEpoch: number
+  /** Counts the changes since this node has loaded it. */
+  readonly version: number
+  readonly strategy: Strategy
+  readonly members: ReadonlyMap<string, Member>
+  /** By `partitionKey`. */
+  readonly assignments: ReadonlyMap<string, Assignment>
+}
+
+/** What a change of a group is asked for with. */
+export type GroupChangeCommand =
+  | {
+      readonly type: 'join'
+      readonly group: string
+      readonly member: JoiningMember
+      readonly strategy: Strategy
+    }
+  | {
+      readonly type: 'leave'
+      readonly group: string
+      readonly memberId: string
+      readonly incarnation: number
+    }
+  /** Their leases ended. */
+  | {
+      readonly type: 'expire'
+      readonly group: string
+      readonly members: readonly { readonly memberId: string; readonly incarnation: number }[]
+    }
+  | {
+      readonly type: 'subscribe'
+      readonly group: string
+      readonly memberId: string
+      readonly incarnation: number
+      readonly subscription: Subscription
+    }
+  /** Revoked partitions that their owner gives back, or that it held for too long; others are left alone. */
+  | { readonly type: 'release'; readonly group: string; readonly partitions: readonly GivenEpoch[] }
+  /** Topics came or went. */
+  | { readonly type: 'balance'; readonly group: string }
+  | {
+      readonly type: 'reset'
+      readonly group: string
+      readonly topic: string
+      readonly offsets: readonly { readonly partition: number; readonly offset: number }[]
+      readonly force: boolean
+    }
+  | { readonly type: 'delete'; readonly group: string }
+
+/** One giving of a partition. */
+export interface GivenEpoch extends TopicPartition {
+  readonly epoch: number
+}
+
+export interface JoiningMember extends Omit<Member, 'incarnation'> {
+  /** Set by one that goes on after its stream broke. */
+  readonly incarnation: number | undefined
+}
+
+export function partitionKey({ topic, partition }: TopicPartition): string {
+  // No topic's name has a slash.
+  return `${topic}/${partition}`
 }
 
 /** What a partition knows of a group. */

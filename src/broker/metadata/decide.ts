@@ -1,6 +1,8 @@
 import { FlotillaError } from '../../wire/errors.ts'
 import { hashRanges, validateNodeId, validateTopicName } from '../../wire/index.ts'
 import type { CreateTopicRequest, DeleteTopicRequest } from '../../wire/messages.ts'
+import { decideGroup, type GroupResult } from '../groups/decide.ts'
+import type { GroupChangeCommand } from '../groups/types.ts'
 import type { MetadataEvent, NodeEntry, TopicLayout } from './events.ts'
 import { decideMembership, removedNode, type MembershipCommand } from './decide-membership.ts'
 import { placeReplicas } from './placement.ts'
@@ -12,6 +14,7 @@ export type MetadataCommand =
   | { readonly type: 'createTopic'; readonly request: CreateTopicRequest; readonly topicId: string }
   | { readonly type: 'deleteTopic'; readonly request: DeleteTopicRequest }
   | MembershipCommand
+  | { readonly type: 'changeGroup'; readonly command: GroupChangeCommand }
 
 /** What the caller of a command gets. */
 export type MetadataResult =
@@ -20,6 +23,7 @@ export type MetadataResult =
   | { readonly type: 'topicDeleted'; readonly name: string }
   /** The life under which the node, or its replica, takes part from now on. */
   | { readonly type: 'life'; readonly life: number }
+  | { readonly type: 'group'; readonly result: GroupResult }
 
 export type MetadataDecision =
   | { readonly type: 'event'; readonly event: MetadataEvent; readonly result: MetadataResult }
@@ -38,7 +42,7 @@ export interface MetadataLimits {
 
 const DONE: MetadataResult = { type: 'done' }
 
-/** The leader's decision on a command: pure. Throws INVALID_NAME; the machine refuses with what is thrown. */
+/** The leader's decision on a command: pure. Throws FlotillaError; the machine refuses with what is thrown. */
 export function decideMetadata(
   state: MetadataState,
   command: MetadataCommand,
@@ -65,6 +69,23 @@ export function decideMetadata(
     case 'replicasMoved':
     case 'restartReplica':
       return decideMembership(state, command)
+    case 'changeGroup':
+      return decideChangeGroup(state, command.command)
+  }
+}
+
+function decideChangeGroup(state: MetadataState, command: GroupChangeCommand): MetadataDecision {
+  const decision = decideGroup(state.groups, state.topics, command)
+  const result: MetadataResult = { type: 'group', result: decision.result }
+  switch (decision.type) {
+    case 'answer':
+      return { type: 'answer', result }
+    case 'changed': {
+      const { group, epoch, change } = decision
+      return { type: 'event', event: { type: 'groupChanged', group, epoch, change }, result }
+    }
+    case 'deleted':
+      return { type: 'event', event: { type: 'groupDeleted', group: decision.group }, result }
   }
 }
 

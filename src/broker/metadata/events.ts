@@ -1,5 +1,6 @@
 import type { PartitionerName } from '../../wire/messages.ts'
 import { assert } from '../assert.ts'
+import type { GroupChange } from '../groups/types.ts'
 
 export interface PartitionPlace {
   readonly partition: number
@@ -68,6 +69,15 @@ export type MetadataEvent =
       readonly life: number
       readonly requestId: string
     }
+  /** A consumer group is made or changed. */
+  | {
+      readonly type: 'groupChanged'
+      readonly group: string
+      /** The newest that was given, in any group. */
+      readonly epoch: number
+      readonly change: GroupChange
+    }
+  | { readonly type: 'groupDeleted'; readonly group: string }
 
 const VERSION = 1
 
@@ -94,6 +104,8 @@ const TYPES: ReadonlySet<string> = new Set<MetadataEvent['type']>([
   'replicasTargeted',
   'replicasMoved',
   'replicaRestarted',
+  'groupChanged',
+  'groupDeleted',
 ])
 
 // The entry's checksum has held, so it is what a leader of this cluster wrote; an unknown kind is of a newer version.

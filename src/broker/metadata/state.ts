@@ -1,4 +1,5 @@
 import { assert } from '../assert.ts'
+import { GroupsState, type EncodedGroups } from '../groups/state.ts'
 import {
   hostsOf,
   type MetadataEvent,
@@ -28,6 +29,8 @@ interface Encoded {
   readonly requests: readonly (readonly [string, RememberedRequest])[]
   readonly metadataLives?: readonly (readonly [string, number])[]
   readonly removedNodes?: readonly string[]
+  /** Missing in what the first release wrote. */
+  readonly groups?: EncodedGroups
 }
 
 /** The cluster's own state: a fold over the events of the metadata group. */
@@ -46,6 +49,7 @@ export class MetadataState {
   /** Nodes that have left: not taken in again with what they have. */
   readonly removedNodes = new Set<string>()
   readonly #topicOfGroup = new Map<number, string>()
+  readonly groups = new GroupsState()
 
   /** Can't fail on an event that a leader decided. */
   fold(event: MetadataEvent): void {
@@ -88,6 +92,12 @@ export class MetadataState {
           groupId: event.groupId,
           life: event.life,
         })
+        break
+      case 'groupChanged':
+        this.groups.changed(event.group, event.epoch, event.change)
+        break
+      case 'groupDeleted':
+        this.groups.deleted(event.group)
         break
     }
   }
@@ -149,6 +159,7 @@ export class MetadataState {
       this.deletedGroupIds.add(groupId)
       this.#topicOfGroup.delete(groupId)
     }
+    this.groups.topicDeleted(name)
     this.#remember(requestId, { type: 'topicDeleted', name })
   }
 
@@ -174,6 +185,7 @@ export class MetadataState {
       requests: [...this.requests],
       ...(this.metadataLives.size === 0 ? {} : { metadataLives: [...this.metadataLives] }),
       ...(this.removedNodes.size === 0 ? {} : { removedNodes: [...this.removedNodes] }),
+      groups: this.groups.encode(),
     }
     return Buffer.from(JSON.stringify(encoded))
   }
@@ -194,6 +206,7 @@ export class MetadataState {
     for (const [requestId, request] of encoded.requests) state.requests.set(requestId, request)
     for (const [nodeId, life] of encoded.metadataLives ?? []) state.metadataLives.set(nodeId, life)
     for (const nodeId of encoded.removedNodes ?? []) state.removedNodes.add(nodeId)
+    if (encoded.groups !== undefined) state.groups.restore(encoded.groups)
     return state
   }
 

@@ -1,6 +1,9 @@
 import { assert } from '../assert.ts'
 import { asOffset, type Offset } from '../../log/types.ts'
 import type { ProducerIdentity } from '../../wire/messages.ts'
+import type { GroupMark } from '../groups/types.ts'
+import { readGroupMarks, sizeOfGroupMarks, writeGroupMarks } from './group-marks.ts'
+import { readUint64, writeUint64 } from './uint64.ts'
 
 /** One producer's batch within an entry. */
 export interface BatchMark {
@@ -11,9 +14,9 @@ export interface BatchMark {
 }
 
 /**
- * The one event of a data partition: batches were appended. The entry's payload is their record sets end to end,
- * which is itself a record set. `baseOffset` and `recordCount` lie in the entry, so that the mapping from Raft index
- * to offset is truncated together with it.
+ * The one event of a data partition: batches were appended, consumer groups moved on, or both. The entry's payload is the
+ * batches' record sets end to end, which is itself a record set. `baseOffset` and `recordCount` lie in the entry, so that
+ * the mapping from Raft index to offset is truncated together with it.
  */
 export interface RecordsAppended {
   readonly baseOffset: Offset
@@ -21,12 +24,18 @@ export interface RecordsAppended {
   /** By the leader's clock; never below that of the event before. */
   readonly appendTimeMs: number
   readonly batches: readonly BatchMark[]
+  /** In order, after the batches. */
+  readonly groups: readonly GroupMark[]
 }
 
-/** Keeps a header below the 64 KiB of raft's Draft: 85 bytes a batch with the longest producer id. */
+/** Keeps a header below the 64 KiB of raft's Draft: 85 bytes a batch with the longest producer id … */
 export const MAX_BATCHES_PER_ENTRY = 512
+/** … and 517 a mark with the longest names. */
+export const MAX_GROUP_MARKS_PER_ENTRY = 32
 
+/** Without marks of groups, as ever since the first release; with them. */
 const VERSION = 1
+const VERSION_WITH_GROUPS = 2
 const FIXED_BYTES = 1 + 8 + 4 + 8 + 4
 const NO_PRODUCER = 0
 const text = new TextDecoder('utf-8', { fatal: true })
@@ -34,11 +43,12 @@ const text = new TextDecoder('utf-8', { fatal: true })
 /** Layout: docs/storage-format.md, "Header of a records entry". */
 export function encodeRecordsAppended(event: RecordsAppended): Uint8Array {
   assert(event.batches.length <= MAX_BATCHES_PER_ENTRY, 'event.batch-count', `${event.batches.length}`)
-  let length = FIXED_BYTES
+  const hasGroups = event.groups.length > 0
+  let length = FIXED_BYTES + (hasGroups ? sizeOfGroupMarks(event.groups) : 0)
   for (const batch of event.batches)
     length += 9 + (batch.producer ? Buffer.byteLength(batch.producer.producerId) + 12 : 0)
   const out = Buffer.allocUnsafe(length)
-  let at = out.writeUInt8(VERSION, 0)
+  let at = out.writeUInt8(hasGroups ? VERSION_WITH_GROUPS : VERSION, 0)
   at = writeUint64(out, event.baseOffset, at)
   at = out.writeUInt32BE(event.recordCount, at)
   at = writeUint64(out, event.appendTimeMs, at)
@@ -56,6 +66,7 @@ export function encodeRecordsAppended(event: RecordsAppended): Uint8Array {
     at = out.writeUInt32BE(batch.producer.epoch, idAt + idLength)
     at = writeUint64(out, batch.producer.sequence, at)
   }
+  if (hasGroups) at = writeGroupMarks(out, event.groups, at)
   assert(at === length, 'event.encoded-length', `${at} of ${length}`)
   return out
 }
@@ -66,7 +77,7 @@ export type RecordSpan = Pick<RecordsAppended, 'baseOffset' | 'recordCount' | 'a
 /** The same without the batches, which may be many. */
 export function decodeRecordSpan(header: Uint8Array): RecordSpan {
   const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
-  assert(bytes.readUInt8(0) === VERSION, 'event.version', `${bytes[0]}`)
+  assert(bytes[0] === VERSION || bytes[0] === VERSION_WITH_GROUPS, 'event.version', `${bytes[0]}`)
   return {
     baseOffset: asOffset(readUint64(bytes, 1)),
     recordCount: bytes.readUInt32BE(9),
@@ -96,19 +107,8 @@ export function decodeRecordsAppended(header: Uint8Array): RecordsAppended {
     at += idLength + 12
     batches.push({ recordCount: batchRecords, byteLength, producer: { producerId, epoch, sequence } })
   }
-  assert(at === bytes.length, 'event.decoded-length', `${at} of ${bytes.length}`)
+  const { marks, end } = bytes[0] === VERSION_WITH_GROUPS ? readGroupMarks(bytes, at) : { marks: [], end: at }
+  assert(end === bytes.length, 'event.decoded-length', `${end} of ${bytes.length}`)
   assert(records === recordCount, 'event.record-count', `${records} of ${recordCount}`)
-  return { baseOffset, recordCount, appendTimeMs, batches }
-}
-
-export function writeUint64(out: Buffer, value: number, at: number): number {
-  assert(Number.isSafeInteger(value) && value >= 0, 'event.safe-integer', `${value}`)
-  out.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
-  return out.writeUInt32BE(value % 0x1_0000_0000, at + 4)
-}
-
-export function readUint64(bytes: Buffer, at: number): number {
-  const value = bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
-  assert(Number.isSafeInteger(value), 'event.safe-integer-read', `${value}`)
-  return value
+  return { baseOffset, recordCount, appendTimeMs, batches, groups: marks }
 }

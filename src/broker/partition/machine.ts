@@ -5,10 +5,12 @@ import type { Draft, Entry, LogIndex, ProposeResult, Snapshot, Term } from '../.
 import { FlotillaError } from '../../wire/errors.ts'
 import type { AppendResponse, ProducerIdentity } from '../../wire/messages.ts'
 import { assert } from '../assert.ts'
+import type { GroupCommand, GroupMark, GroupOutcome } from '../groups/types.ts'
 import { PendingReplies, type Provisional, type Reply } from '../replies.ts'
 import type { StateMachine } from '../state-machine.ts'
 import {
   MAX_BATCHES_PER_ENTRY,
+  MAX_GROUP_MARKS_PER_ENTRY,
   decodeRecordsAppended,
   encodeRecordsAppended,
   type BatchMark,
@@ -26,8 +28,19 @@ export interface AppendCommand {
   /** CRC-32 of `records`, where it was checked when they came. */
   readonly recordsCrc32?: number | undefined
   readonly producer: ProducerIdentity | undefined
+  /** Logged with the batch or not at all: an effect in this partition and the offset that it came from. */
+  readonly commit?: Extract<GroupCommand, { readonly type: 'commit' }> | undefined
   readonly reply: Reply<AppendResponse>
 }
+
+/** What is asked for a consumer group. */
+export interface GroupRequest {
+  readonly command: GroupCommand
+  readonly reply: Reply<GroupOutcome>
+}
+
+/** Requests for groups that wait for a decision; more are refused. */
+const MAX_PENDING_GROUP_REQUESTS = 10_000
 
 export interface PartitionLimits {
   /** Bytes of records in one entry; a single batch may exceed it. */
@@ -48,7 +61,10 @@ export class PartitionMachine implements StateMachine {
   #view: PartitionState | undefined
   #pending: AppendCommand[] = []
   #pendingBytes = 0
+  #pendingGroups: GroupRequest[] = []
   readonly #replies = new PendingReplies<AppendResponse>()
+  readonly #groupReplies = new PendingReplies<GroupOutcome>()
+  #foldedIndex = 0
   /** The newest entry proposed in this reign, for answers that wait for an earlier try to be committed. */
   #lastProposed: { readonly index: LogIndex; readonly term: Term } | undefined
   readonly #listeners = new Set<() => void>()
@@ -108,8 +124,31 @@ export class PartitionMachine implements StateMachine {
     this.#pending.push(command)
   }
 
+  submitForGroup(request: GroupRequest): void {
+    if (this.#pendingGroups.length >= MAX_PENDING_GROUP_REQUESTS) {
+      request.reply.done(
+        new FlotillaError(
+          'THROTTLED',
+          `${this.#pendingGroups.length} commits wait for partition ${this.partition}, which is the limit`,
+          { retryDelayMs: 100 },
+        ),
+      )
+      return
+    }
+    this.#pendingGroups.push(request)
+  }
+
+  /** Where a group stands, as far as this replica has folded. */
+  groupOutcome(group: string): GroupOutcome {
+    return {
+      position: this.#state.groups.get(group),
+      lowOffset: this.#lowOffset,
+      highWatermark: this.#state.nextOffset,
+    }
+  }
+
   hasCommands(): boolean {
-    return this.#pending.length > 0
+    return this.#pending.length > 0 || this.#pendingGroups.length > 0
   }
 
   get pendingBytes(): number {
@@ -125,11 +164,12 @@ export class PartitionMachine implements StateMachine {
     this.#view = undefined
     this.#lastProposed = undefined
     this.#replies.failAll(error)
+    this.#groupReplies.failAll(error)
     this.#refusePending(
       () =>
         new FlotillaError(
           'NOT_LEADER',
-          `this node no longer leads partition ${this.partition}; nothing was appended`,
+          `this node no longer leads partition ${this.partition}; nothing was changed`,
         ),
     )
   }
@@ -140,75 +180,123 @@ export class PartitionMachine implements StateMachine {
     assert(view !== undefined, 'partition.decide-only-when-leading')
     const baseOffset = view.nextOffset
     const appendTimeMs = Math.max(view.lastAppendTimeMs, this.#clock.wallMs())
-    const batches: BatchMark[] = []
-    const payload: Uint8Array[] = []
+    const entry: EntryInTheMaking = { batches: [], payload: [], payloadBytes: 0, groups: [], replies: [] }
     let onlyCrc32: number | undefined
-    const replies: Provisional<AppendResponse>[] = []
-    let payloadBytes = 0
     let taken = 0
     for (const command of this.#pending) {
       const bytes = command.records.byteLength
-      const full = payloadBytes > 0 && payloadBytes + bytes > this.#limits.maxEntryBytes
-      if (full || batches.length === MAX_BATCHES_PER_ENTRY) break
+      const isFull = entry.payloadBytes > 0 && entry.payloadBytes + bytes > this.#limits.maxEntryBytes
+      if (isFull || entry.batches.length === MAX_BATCHES_PER_ENTRY) break
+      if (entry.groups.length === MAX_GROUP_MARKS_PER_ENTRY) break
       taken += 1
       this.#pendingBytes -= costOf(command)
-      const check = command.producer === undefined ? NEXT : view.producers.check(command.producer)
-      switch (check.type) {
-        case 'refused':
-          // That a batch was appended long ago is true only once it is committed; the other refusals hold at once.
-          if (check.error.effect === 'done') replies.push({ reply: command.reply, result: check.error })
-          else command.reply.done(check.error)
-          break
-        case 'duplicate':
-          replies.push({
-            reply: command.reply,
-            result: { partition: this.partition, ...withoutSequence(check.batch), duplicate: true },
-          })
-          break
-        case 'next': {
-          const mark = { recordCount: command.recordCount, byteLength: bytes, producer: command.producer }
-          const offset = view.foldBatch(mark, appendTimeMs)
-          batches.push(mark)
-          payload.push(command.records)
-          onlyCrc32 = payload.length === 1 ? command.recordsCrc32 : undefined
-          payloadBytes += bytes
-          replies.push({
-            reply: command.reply,
-            result: {
-              partition: this.partition,
-              baseOffset: offset,
-              recordCount: command.recordCount,
-              appendTimeMs,
-              duplicate: false,
-            },
-          })
-          break
-        }
-      }
+      const before = entry.payload.length
+      this.#decideAppend(view, command, appendTimeMs, entry)
+      if (entry.payload.length > before) onlyCrc32 = before === 0 ? command.recordsCrc32 : undefined
     }
     this.#pending.splice(0, taken)
-    if (batches.length === 0) return this.#answerDuplicates(replies)
+    const groupReplies = this.#decideGroups(view, appendTimeMs, entry.groups)
+    const { batches, payload, payloadBytes, groups, replies } = entry
+    if (batches.length === 0 && groups.length === 0) return this.#answerWithoutEntry(replies, groupReplies)
     const recordCount = view.nextOffset - baseOffset
-    const header = encodeRecordsAppended({ baseOffset, recordCount, appendTimeMs, batches })
+    const header = encodeRecordsAppended({ baseOffset, recordCount, appendTimeMs, batches, groups })
     const result = propose({ header, payload, payloadBytes, payloadCrc32: onlyCrc32 ?? crcOf(payload) })
-    if (!result.ok) return this.#notProposed(result.reason, replies)
+    if (!result.ok) return this.#notProposed(result.reason, [...replies, ...groupReplies])
     this.#lastProposed = { index: result.index, term: result.term }
-    this.#replies.add(result.index, result.term, replies)
+    this.#waitFor(this.#lastProposed, replies, groupReplies)
   }
 
-  /** Their first try is in the log; it is committed when the newest entry of this reign is. */
-  #answerDuplicates(replies: readonly Provisional<AppendResponse>[]): void {
-    const newest = this.#lastProposed
-    if (newest !== undefined && this.#view?.nextOffset !== this.#state.nextOffset) {
-      this.#replies.add(newest.index, newest.term, replies)
-    } else {
-      for (const { reply, result } of replies) reply.done(result)
+  #decideAppend(
+    view: PartitionState,
+    command: AppendCommand,
+    appendTimeMs: number,
+    entry: EntryInTheMaking,
+  ): void {
+    const { reply, producer, recordCount } = command
+    const check = producer === undefined ? NEXT : view.producers.check(producer)
+    switch (check.type) {
+      case 'refused':
+        // That a batch was appended long ago is true only once it is committed; the other refusals hold at once.
+        if (check.error.effect === 'done') entry.replies.push({ reply, result: check.error })
+        else reply.done(check.error)
+        return
+      case 'duplicate': {
+        const result = { partition: this.partition, ...withoutSequence(check.batch), duplicate: true }
+        entry.replies.push({ reply, result })
+        return
+      }
+      case 'next':
+        break
     }
+    const commit =
+      command.commit === undefined
+        ? undefined
+        : view.groups.decide(command.commit, this.#state.nextOffset, this.#lowOffset)
+    if (commit?.type === 'refused') return reply.done(commit.error)
+    const byteLength = command.records.byteLength
+    const mark = { recordCount, byteLength, producer }
+    const baseOffset = view.foldBatch(mark, appendTimeMs)
+    entry.batches.push(mark)
+    entry.payload.push(command.records)
+    entry.payloadBytes += byteLength
+    if (commit?.type === 'mark') {
+      view.foldMark(commit.mark, appendTimeMs)
+      entry.groups.push(commit.mark)
+    }
+    const result = { partition: this.partition, baseOffset, recordCount, appendTimeMs, duplicate: false }
+    entry.replies.push({ reply, result })
+  }
+
+  /** Adds their marks to `groups`. */
+  #decideGroups(view: PartitionState, timeMs: number, groups: GroupMark[]): Provisional<GroupOutcome>[] {
+    const replies: Provisional<GroupOutcome>[] = []
+    let taken = 0
+    for (const { command, reply } of this.#pendingGroups) {
+      if (groups.length === MAX_GROUP_MARKS_PER_ENTRY) break
+      taken += 1
+      const decision = view.groups.decide(command, this.#state.nextOffset, this.#lowOffset)
+      if (decision.type === 'refused') {
+        reply.done(decision.error)
+        continue
+      }
+      if (decision.type === 'mark') {
+        view.foldMark(decision.mark, timeMs)
+        groups.push(decision.mark)
+      }
+      const position = view.groups.get(command.group)
+      const { lowOffset, highWatermark } = this
+      replies.push({ reply, result: { position, lowOffset, highWatermark } })
+    }
+    this.#pendingGroups.splice(0, taken)
+    return replies
+  }
+
+  #waitFor(
+    { index, term }: { readonly index: LogIndex; readonly term: Term },
+    replies: readonly Provisional<AppendResponse>[],
+    groupReplies: readonly Provisional<GroupOutcome>[],
+  ): void {
+    if (replies.length > 0) this.#replies.add(index, term, replies)
+    if (groupReplies.length > 0) this.#groupReplies.add(index, term, groupReplies)
+  }
+
+  /** What they rest on is in the log; it is committed when the newest entry of this reign is. */
+  #answerWithoutEntry(
+    replies: readonly Provisional<AppendResponse>[],
+    groupReplies: readonly Provisional<GroupOutcome>[],
+  ): void {
+    const newest = this.#lastProposed
+    if (newest !== undefined && newest.index > this.#foldedIndex) {
+      this.#waitFor(newest, replies, groupReplies)
+      return
+    }
+    for (const { reply, result } of replies) reply.done(result)
+    for (const { reply, result } of groupReplies) reply.done(result)
   }
 
   #notProposed(
     reason: 'not-leader' | 'transferring' | 'too-many-uncommitted-bytes',
-    replies: readonly { reply: Reply<AppendResponse> }[],
+    replies: readonly { readonly reply: { readonly done: (error: FlotillaError) => void } }[],
   ): void {
     // The view has folded what was not proposed. It is dropped; the replica calls `lead` again once the applied state
     // has caught up with the log.
@@ -222,7 +310,7 @@ export class PartitionMachine implements StateMachine {
           )
         : new FlotillaError(
             'NOT_LEADER',
-            `this node is handing over partition ${this.partition}; nothing was appended`,
+            `this node is handing over partition ${this.partition}; nothing was changed`,
           )
     for (const { reply } of replies) reply.done(error())
   }
@@ -232,10 +320,15 @@ export class PartitionMachine implements StateMachine {
     this.#pending = []
     this.#pendingBytes = 0
     for (const command of pending) command.reply.done(error())
+    const pendingGroups = this.#pendingGroups
+    this.#pendingGroups = []
+    for (const { reply } of pendingGroups) reply.done(error())
   }
 
   expire(nowMs: number): void {
     this.#replies.expire(nowMs)
+    this.#groupReplies.expire(nowMs)
+    this.#expireGroups(nowMs)
     if (this.#pending.length === 0) return
     const expired = this.#pending.filter((command) => command.reply.deadlineMs <= nowMs)
     if (expired.length === 0) return
@@ -251,17 +344,29 @@ export class PartitionMachine implements StateMachine {
     }
   }
 
+  #expireGroups(nowMs: number): void {
+    if (!this.#pendingGroups.some(({ reply }) => reply.deadlineMs <= nowMs)) return
+    const expired = this.#pendingGroups.filter(({ reply }) => reply.deadlineMs <= nowMs)
+    this.#pendingGroups = this.#pendingGroups.filter(({ reply }) => reply.deadlineMs > nowMs)
+    const text = `partition ${this.partition} could not take it before the deadline; nothing was changed`
+    for (const { reply } of expired) reply.done(new FlotillaError('NO_QUORUM', text))
+  }
+
   // -- events --------------------------------------------------------------------------------------------------
 
   apply(entry: Entry): void {
     const event = decodeRecordsAppended(entry.header)
     this.#state.fold(event)
     this.#signposts.pass(entry.index, event.baseOffset, event.appendTimeMs, entry.payloadBytes)
+    this.#foldedIndex = entry.index
     this.#replies.folded(entry.index, entry.term)
+    this.#groupReplies.folded(entry.index, entry.term)
   }
 
   applied(last: Entry): void {
+    this.#foldedIndex = last.index
     this.#replies.folded(last.index, last.term)
+    this.#groupReplies.folded(last.index, last.term)
     for (const listener of this.#listeners) listener()
   }
 
@@ -281,6 +386,15 @@ export class PartitionMachine implements StateMachine {
 }
 
 const NEXT = { type: 'next' } as const
+
+/** What the commands of a turn become. */
+interface EntryInTheMaking {
+  readonly batches: BatchMark[]
+  readonly payload: Uint8Array[]
+  payloadBytes: number
+  readonly groups: GroupMark[]
+  readonly replies: Provisional<AppendResponse>[]
+}
 
 /** What a batch costs in memory beyond its bytes: an estimate, so that a queue of tiny batches is bounded too. */
 const COMMAND_OVERHEAD_BYTES = 256

@@ -1,6 +1,8 @@
-import type { RpcMethod } from '../../env/index.ts'
+import type { Codec, RpcMethod } from '../../env/index.ts'
 import { reflectionCodec } from '../../wire/index.ts'
 import type { ReplicaStatusMessage } from '../../wire/messages.ts'
+import type { GroupResult } from '../groups/decide.ts'
+import type { GroupChangeCommand, GroupCommand, GroupOutcome } from '../groups/types.ts'
 import type { NodeEntry } from '../metadata/events.ts'
 
 const SERVICE = 'flotilla.peer.v1.PeerService'
@@ -50,3 +52,45 @@ export interface DescribeReplicasResponse {
 }
 
 export const describeReplicasMethod = unary<Empty, DescribeReplicasResponse>('DescribeReplicas')
+
+/** What the leader of a partition is asked about a group. */
+export interface PartitionAsk {
+  readonly topic: string
+  readonly partition: number
+  readonly ask: GroupCommand | { readonly type: 'fetch'; readonly group: string }
+}
+
+/** Members that were heard, and how long ago. */
+export interface GroupBeats {
+  readonly beats: readonly {
+    readonly group: string
+    readonly memberId: string
+    readonly incarnation: number
+    readonly silentMs: number
+  }[]
+}
+
+/** Asks the coordinator to change a group. */
+export const changeGroupMethod = jsonMethod<GroupChangeCommand, GroupResult>('ChangeGroup')
+/** Tells the coordinator who lives. */
+export const beatGroupsMethod = jsonMethod<GroupBeats, Empty>('BeatGroups')
+/** Asks the leader of a partition. */
+export const askPartitionMethod = jsonMethod<PartitionAsk, GroupOutcome>('AskPartition')
+
+function jsonMethod<Q, R>(name: string): RpcMethod<Q, R, 'unary'> {
+  return {
+    path: `/${SERVICE}/${name}`,
+    kind: 'unary',
+    request: jsonCodec<Q>('flotilla.peer.v1.GroupCallRequest', 'request'),
+    response: jsonCodec<R>('flotilla.peer.v1.GroupCallResponse', 'response'),
+  }
+}
+
+/** What another node of the cluster wrote: it is trusted as an entry of the log is. */
+function jsonCodec<T>(typeName: string, use: 'request' | 'response'): Codec<T> {
+  const envelope = reflectionCodec<{ readonly content: Uint8Array }>(typeName, use)
+  return {
+    encode: (message) => envelope.encode({ content: Buffer.from(JSON.stringify(message)) }),
+    decode: (bytes) => JSON.parse(Buffer.from(envelope.decode(bytes).content).toString('utf8')) as T,
+  }
+}

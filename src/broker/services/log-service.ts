@@ -69,7 +69,7 @@ export class LogService {
       serverStreamHandler(logMethods.read, (request, sink, call) => {
         this.#read(request, sink, call).catch((error: unknown) => sink.fail(asRpcError(error)))
       }),
-      answering(logMethods.listOffsets, (request, call) => this.#listOffsets(request, call)),
+      answering(logMethods.listOffsets, (request, call) => this.listOffsets(request, call)),
     ]
   }
 
@@ -221,7 +221,8 @@ export class LogService {
     if (call.signal.aborted) stream.cancel()
   }
 
-  async #listOffsets(request: ListOffsetsRequest, call: CallContext): Promise<ListOffsetsResponse> {
+  /** Also for others that need an offset for a time. */
+  async listOffsets(request: ListOffsetsRequest, call: CallContext): Promise<ListOffsetsResponse> {
     const deadlineMs = this.#calls.deadlineOf(call)
     await this.#calls.ensureTopic(request.topic, deadlineMs)
     const located = this.#node.view.partition(request.topic, request.partition)

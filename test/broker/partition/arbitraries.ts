@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import type { BatchMark, RecordsAppended } from '../../../src/broker/partition/event.ts'
+import { GroupTable } from '../../../src/broker/partition/groups.ts'
+import type { GroupMark } from '../../../src/broker/groups/types.ts'
 import { asOffset } from '../../../src/log/types.ts'
 
 const producerId = fc
@@ -15,11 +17,26 @@ export const batchMark: fc.Arbitrary<BatchMark> = fc.record({
   ),
 })
 
+const groupName = fc.constantFrom('a', 'billing', 'g'.repeat(249))
+
+export const groupMark: fc.Arbitrary<GroupMark> = fc.oneof(
+  fc.record({
+    type: fc.constant('fenced' as const),
+    group: groupName,
+    epoch: fc.maxSafeNat(),
+    owner: fc.constantFrom('', 'm1', 'm'.repeat(249)),
+    committed: fc.oneof(fc.constantFrom('kept' as const, 'cleared' as const), fc.maxSafeNat()),
+  }),
+  fc.record({ type: fc.constant('committed' as const), group: groupName, offset: fc.maxSafeNat() }),
+  fc.record({ type: fc.constant('forgotten' as const), group: groupName }),
+)
+
 export const recordsAppended: fc.Arbitrary<RecordsAppended> = fc
   .record({
     baseOffset: fc.oneof(fc.nat(), fc.maxSafeNat()).map(asOffset),
     appendTimeMs: fc.maxSafeNat(),
     batches: fc.array(batchMark, { minLength: 1, maxLength: 12 }),
+    groups: fc.array(groupMark, { maxLength: 5 }),
   })
   .map((event) => ({
     ...event,
@@ -31,7 +48,8 @@ export const history: fc.Arbitrary<readonly RecordsAppended[]> = fc
   .array(
     fc.record({
       laterMs: fc.nat({ max: 1000 }),
-      batches: fc.array(batchMark, { minLength: 1, maxLength: 4 }),
+      batches: fc.array(batchMark, { maxLength: 4 }),
+      wishes: fc.array(groupMark, { maxLength: 4 }),
     }),
     {
       maxLength: 20,
@@ -40,11 +58,33 @@ export const history: fc.Arbitrary<readonly RecordsAppended[]> = fc
   .map((steps) => {
     let nextOffset = 0
     let appendTimeMs = 0
-    return steps.map(({ laterMs, batches }) => {
+    const table = new GroupTable()
+    return steps.map(({ laterMs, batches, wishes }) => {
       const recordCount = batches.reduce((sum, batch) => sum + batch.recordCount, 0)
       appendTimeMs += laterMs
-      const event = { baseOffset: asOffset(nextOffset), recordCount, appendTimeMs, batches }
+      const baseOffset = asOffset(nextOffset)
       nextOffset += recordCount
-      return event
+      const groups = wishes.flatMap((wish) => asDecided(table, wish, nextOffset, appendTimeMs))
+      return { baseOffset, recordCount, appendTimeMs, batches, groups }
     })
   })
+
+/** The mark that a leader could have logged at this place. */
+function asDecided(table: GroupTable, wish: GroupMark, end: number, timeMs: number): GroupMark[] {
+  const position = table.get(wish.group)
+  const fit = (offset: number): number => Math.min(offset, end)
+  let mark: GroupMark = wish
+  if (wish.type === 'fenced') {
+    const epoch = (position?.epoch ?? 0) + 1 + (wish.epoch % 5)
+    mark = {
+      ...wish,
+      epoch,
+      committed: typeof wish.committed === 'number' ? fit(wish.committed) : wish.committed,
+    }
+  } else if (wish.type === 'committed') {
+    if (position === undefined) return []
+    mark = { ...wish, offset: Math.max(position.committedOffset ?? 0, fit(wish.offset)) }
+  }
+  table.fold(mark, timeMs)
+  return [mark]
+}

@@ -16,12 +16,13 @@ const plain: RecordsAppended = {
   recordCount: 2,
   appendTimeMs: 1_700_000_000_000,
   batches: [{ recordCount: 2, byteLength: 30, producer: { producerId: 'p', epoch: 1, sequence: 9 } }],
+  groups: [],
 }
 
 describe('the header of a records entry', () => {
   it('refuses a version that it does not know', () => {
     const bytes = Buffer.from(encodeRecordsAppended(plain))
-    bytes[0] = 2
+    bytes[0] = 3
     expect(() => decodeRecordsAppended(bytes)).toThrow('event.version')
   })
 

@@ -14,7 +14,7 @@ function folded(events: readonly RecordsAppended[], state = PartitionState.empty
 }
 
 const batch = { recordCount: 2, byteLength: 9, producer: undefined }
-const event = { baseOffset: asOffset(0), recordCount: 2, appendTimeMs: 5, batches: [batch] }
+const event = { baseOffset: asOffset(0), recordCount: 2, appendTimeMs: 5, batches: [batch], groups: [] }
 
 describe('the folded state of a partition', () => {
   it('stops at an event that leaves a gap in the offsets', () => {

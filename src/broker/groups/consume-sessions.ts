@@ -1,0 +1,70 @@
+import type { Cancel, Clock } from '../../env/index.ts'
+import type { FlotillaError } from '../../wire/index.ts'
+import type { GroupBeats } from '../peers/peer-methods.ts'
+import type { ConsumeSession } from './consume-session.ts'
+import type { GroupCalls } from './group-calls.ts'
+
+/** Members that were heard are reported to the coordinator so often, all in one call. */
+const BEAT_MS = 300
+const BEAT_DEADLINE_MS = 1000
+
+/** The members whose streams end at this node. */
+export class ConsumeSessions {
+  readonly #calls: Pick<GroupCalls, 'beat'>
+  readonly #clock: Clock
+  readonly #sessions = new Set<ConsumeSession>()
+  #cancelTimer: Cancel | undefined
+  #isBeating = false
+
+  constructor(calls: Pick<GroupCalls, 'beat'>, clock: Clock) {
+    this.#calls = calls
+    this.#clock = clock
+  }
+
+  add(session: ConsumeSession): void {
+    this.#sessions.add(session)
+    this.#cancelTimer ??= this.#clock.setTimer(BEAT_MS, () => this.#tick())
+  }
+
+  remove(session: ConsumeSession): void {
+    this.#sessions.delete(session)
+  }
+
+  close(error: FlotillaError): void {
+    this.#cancelTimer?.()
+    for (const session of this.#sessions) session.stop(error)
+    this.#sessions.clear()
+  }
+
+  #tick(): void {
+    this.#cancelTimer = undefined
+    if (this.#sessions.size === 0) return
+    const nowMs = this.#clock.nowMs()
+    for (const session of this.#sessions) session.tick(nowMs)
+    void this.#beat(nowMs)
+    this.#cancelTimer = this.#clock.setTimer(BEAT_MS, () => this.#tick())
+  }
+
+  /** A report that isn't heard is made again at the next tick, with how long the silence is by then. */
+  async #beat(nowMs: number): Promise<void> {
+    if (this.#isBeating) return
+    const heard = [...this.#sessions].flatMap((session) => {
+      const { beat } = session
+      return beat === undefined ? [] : [{ session, beat }]
+    })
+    if (heard.length === 0) return
+    this.#isBeating = true
+    const beats: GroupBeats['beats'] = heard.map(({ beat: { heardMs, ...member } }) => ({
+      ...member,
+      silentMs: nowMs - heardMs,
+    }))
+    try {
+      await this.#calls.beat({ beats }, nowMs + BEAT_DEADLINE_MS)
+      for (const { session, beat } of heard) session.confirmed(beat.heardMs)
+    } catch {
+      // Without a coordinator nobody's lease ends either.
+    } finally {
+      this.#isBeating = false
+    }
+  }
+}

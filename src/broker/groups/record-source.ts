@@ -1,0 +1,170 @@
+import type { Clock } from '../../env/index.ts'
+import { asGroupId } from '../../log/types.ts'
+import { FlotillaError, fromRpcError, logMethods } from '../../wire/index.ts'
+import type { ReadRequest, ReadResponse } from '../../wire/messages.ts'
+import type { Node } from '../node.ts'
+import { ReadSession } from '../reading/read-session.ts'
+import { FORWARDED } from '../routing/connections.ts'
+
+const FIRST_RETRY_MS = 50
+const LONGEST_RETRY_MS = 500
+const LEADER_WAIT_MS = 1000
+/** Bytes of records in one message between nodes; a single entry may exceed it. */
+const MESSAGE_BYTES = 256 * 1024
+
+export interface SourceListener {
+  /** False: give no more until `resume`. */
+  onRead(response: ReadResponse): boolean
+  /** What is to be read next is no longer kept. The source is closed. */
+  onOutOfRange(error: FlotillaError): void
+}
+
+interface Flow {
+  resume(): void
+  close(): void
+}
+
+/**
+ * Committed records of a partition from an offset on, for as long as it is open: from this node's replica where it leads, else
+ * from the leader's node, and from the next one when that is lost.
+ */
+export class RecordSource {
+  readonly #node: Node
+  readonly #clock: Clock
+  readonly #topic: string
+  readonly #partition: number
+  readonly #listener: SourceListener
+  readonly #aborted = new AbortController()
+  #nextOffset: number
+  #flow: Flow | undefined
+  #retryMs = FIRST_RETRY_MS
+  /** Which opening the callbacks of a flow belong to. */
+  #opening = 0
+
+  constructor(
+    node: Node,
+    clock: Clock,
+    place: { readonly topic: string; readonly partition: number; readonly offset: number },
+    listener: SourceListener,
+  ) {
+    this.#node = node
+    this.#clock = clock
+    this.#topic = place.topic
+    this.#partition = place.partition
+    this.#nextOffset = place.offset
+    this.#listener = listener
+    void this.#open()
+  }
+
+  resume(): void {
+    this.#flow?.resume()
+  }
+
+  close(): void {
+    if (this.#aborted.signal.aborted) return
+    this.#aborted.abort()
+    this.#flow?.close()
+    this.#flow = undefined
+  }
+
+  async #open(): Promise<void> {
+    const opening = ++this.#opening
+    try {
+      const place = this.#node.view.partition(this.#topic, this.#partition).place
+      const groupId = asGroupId(place.groupId)
+      const untilMs = this.#clock.nowMs() + LEADER_WAIT_MS
+      const leader = await this.#node.leaders.waitFor(groupId, untilMs, this.#aborted.signal)
+      if (this.#aborted.signal.aborted) return
+      const address = leader === undefined ? undefined : this.#node.addressOf(leader)
+      if (leader === this.#node.nodeId) await this.#openHere(groupId, opening)
+      else if (address === undefined) throw new FlotillaError('NO_LEADER', 'the partition has no leader')
+      else this.#openThere(address, opening)
+    } catch (error) {
+      this.#lost(
+        opening,
+        error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', String(error)),
+      )
+    }
+  }
+
+  #request(): ReadRequest {
+    return {
+      topic: this.#topic,
+      partition: this.#partition,
+      start: { type: 'offset', offset: this.#nextOffset },
+      maxRecords: undefined,
+      endOffset: undefined,
+      untilEnd: false,
+      maxMessageBytes: MESSAGE_BYTES,
+      consistency: 'committed',
+    }
+  }
+
+  async #openHere(groupId: ReturnType<typeof asGroupId>, opening: number): Promise<void> {
+    const hosted = this.#node.hosted(groupId)
+    if (hosted === undefined) throw new FlotillaError('REPLICA_UNAVAILABLE', 'this node has no such replica')
+    let resume = (): void => undefined
+    const session = new ReadSession(
+      hosted,
+      this.#node.storage,
+      this.#clock,
+      this.#request(),
+      {
+        send: (response) => this.#read(opening, response),
+        onDrain: (listener) => (resume = listener),
+        end: () => undefined,
+        fail: (error) => this.#lost(opening, fromRpcError(error)),
+      },
+      () => undefined,
+    )
+    this.#flow = { resume: () => resume(), close: () => session.close() }
+    await session.start()
+  }
+
+  #openThere(address: string, opening: number): void {
+    const stream = this.#node.connections.to(address).serverStream(
+      logMethods.read,
+      this.#request(),
+      {
+        onMessage: (response) => {
+          if (!this.#read(opening, response)) stream.pause()
+        },
+        onEnd: () => undefined,
+        onClose: (error) => {
+          const text = `node ${address} ended the read`
+          this.#lost(
+            opening,
+            error === undefined ? new FlotillaError('UNREACHABLE', text) : fromRpcError(error),
+          )
+        },
+      },
+      { metadata: { [FORWARDED]: '1' } },
+    )
+    this.#flow = { resume: () => stream.resume(), close: () => stream.cancel() }
+  }
+
+  #read(opening: number, response: ReadResponse): boolean {
+    if (this.#aborted.signal.aborted || opening !== this.#opening) return true
+    this.#retryMs = FIRST_RETRY_MS
+    this.#nextOffset = response.nextOffset
+    return this.#listener.onRead(response)
+  }
+
+  #lost(opening: number, error: FlotillaError): void {
+    if (this.#aborted.signal.aborted || opening !== this.#opening) return
+    // Late callbacks of this opening say nothing any more.
+    this.#opening += 1
+    this.#flow?.close()
+    this.#flow = undefined
+    // Above the end it is a replica that lags: what is committed comes to it.
+    if (error.reason === 'OFFSET_OUT_OF_RANGE' && this.#nextOffset < (error.offsetRange?.lowOffset ?? 0)) {
+      this.close()
+      this.#listener.onOutOfRange(error)
+      return
+    }
+    this.#clock.setTimer(this.#retryMs, () => {
+      if (!this.#aborted.signal.aborted) void this.#open()
+    })
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2)
+  }
+}
