@@ -4,6 +4,9 @@ import { cure, outside, poison } from './poison.ts'
 /** So often the real event loop gets its turn: for unhandled rejections, the test runner, the progress bar. */
 const EVENTS_PER_SLICE = 4096
 
+/** Its reactions are microtasks; queueMicrotask would make an AsyncResource for each. */
+const settled = Promise.resolve()
+
 /**
  * Runs events until `isDone`, or none is left up to `untilUs`. After each one, everything that its promises set off runs to
  * the end before the next begins: a callback for the next tick, asked for from a microtask, comes when no microtask is
@@ -28,12 +31,11 @@ export function runEvents(
       } catch (error) {
         onCrash(error)
       }
-      if (--left > 0) outside.queueMicrotask(() => outside.nextTick(step))
-      else {
-        // Not from here: what the last event set off has to run before.
-        outside.queueMicrotask(() => outside.nextTick(rest))
-      }
+      // Not from here: what the event set off has to run before.
+      void settled.then(--left > 0 ? soon : soonRest)
     }
+    const soon = (): void => outside.nextTick(step)
+    const soonRest = (): void => outside.nextTick(rest)
     const rest = (): void => {
       cure()
       outside.setImmediate(() => {

@@ -6,6 +6,7 @@ export class Trace {
   /** The digest after every so many notes, so that the first difference between two runs is found at once. */
   readonly checkpoints: number[] = []
   #notes = 0
+  readonly #names = new Map<string, number>()
 
   get digest(): string {
     return (this.#digest >>> 0).toString(16).padStart(8, '0')
@@ -23,6 +24,13 @@ export class Trace {
 
   text(value: string): void {
     this.#fold(crc32(value))
+  }
+
+  /** As text, for what comes again and again. */
+  name(value: string): void {
+    let code = this.#names.get(value)
+    if (code === undefined) this.#names.set(value, (code = crc32(value)))
+    this.#fold(code)
   }
 
   bytes(value: Uint8Array): void {

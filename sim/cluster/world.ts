@@ -161,8 +161,8 @@ export class World {
     this.observer?.arrived(frame)
     trace.number(frameCodes[frame.type])
     if (frame.type !== 'message') return
-    trace.text(from)
-    trace.text(to)
+    trace.name(from)
+    trace.name(to)
     trace.bytes(frame.bytes)
   }
 }

@@ -17,6 +17,8 @@ export class FileTree {
   readonly #durable = new Map<string, Name>([['/', 'directory']])
   /** Not synced yet, oldest first. */
   readonly #renames: Rename[] = []
+  /** Whatever differs between the two is among these: a sync looks at no other name. */
+  #changed = new Set<string>()
 
   at(path: string): Name | undefined {
     return this.#live.get(path)
@@ -29,12 +31,16 @@ export class FileTree {
 
   /** Makes a directory and those above it that aren't there. */
   makeDirectory(path: string): void {
-    for (let at = withoutSlash(path); !this.#live.has(at); at = parentOf(at)) this.#live.set(at, 'directory')
+    for (let at = withoutSlash(path); !this.#live.has(at); at = parentOf(at)) {
+      this.#live.set(at, 'directory')
+      this.#changed.add(at)
+    }
   }
 
   create(path: string): FileContent {
     const content = new FileContent()
     this.#live.set(path, content)
+    this.#changed.add(path)
     return content
   }
 
@@ -49,19 +55,20 @@ export class FileTree {
 
   remove(path: string): void {
     this.#live.delete(path)
+    this.#changed.add(path)
   }
 
   removeDirectory(path: string): void {
     const directory = withoutSlash(path)
     for (const other of [...this.#live.keys()]) {
-      if (other === directory || other.startsWith(`${directory}/`)) this.#live.delete(other)
+      if (other === directory || other.startsWith(`${directory}/`)) this.remove(other)
     }
   }
 
   /** A file or a directory with all in it. Atomic: after a power cut it has happened or not. */
   rename(from: string, to: string): void {
     const rename = { from: withoutSlash(from), to: withoutSlash(to) }
-    renameIn(this.#live, rename)
+    this.#renameIn(this.#live, rename)
     this.#renames.push(rename)
   }
 
@@ -69,13 +76,18 @@ export class FileTree {
     const directory = withoutSlash(path)
     for (const rename of this.#renames.splice(0)) {
       if (parentOf(rename.from) === directory || parentOf(rename.to) === directory)
-        renameIn(this.#durable, rename)
+        this.#renameIn(this.#durable, rename)
       else this.#renames.push(rename)
     }
-    for (const other of new Set([...this.#live.keys(), ...this.#durable.keys()])) {
+    for (const other of this.#changed) {
       if (other === '/' || parentOf(other) !== directory) continue
       this.#settle(other, this.#live.get(other))
+      this.#changed.delete(other)
     }
+  }
+
+  #renameIn(names: Map<string, Name>, rename: Rename): void {
+    for (const path of renameIn(names, rename)) this.#changed.add(path)
   }
 
   #settle(path: string, name: Name | undefined): void {
@@ -87,6 +99,7 @@ export class FileTree {
   settleAll(): void {
     this.#durable.clear()
     for (const [path, name] of this.#live) this.#durable.set(path, name)
+    this.#changed.clear()
   }
 
   processEnded(random: RandomStream): void {
@@ -95,8 +108,8 @@ export class FileTree {
 
   powerLost(random: RandomStream, onLost: (what: 'unsynced-file-bytes' | 'unsynced-name') => void): void {
     for (const rename of this.#renames.splice(0)) {
-      if (random.chance(500)) renameIn(this.#durable, rename)
-      else renameIn(this.#live, { from: rename.to, to: rename.from })
+      if (random.chance(500)) this.#renameIn(this.#durable, rename)
+      else this.#renameIn(this.#live, { from: rename.to, to: rename.from })
     }
     const paths = [...new Set([...this.#live.keys(), ...this.#durable.keys()])].sort()
     for (const path of paths) {
@@ -116,6 +129,7 @@ export class FileTree {
       this.#live.set(path, name)
       if (name !== 'directory' && name.powerLost(random)) onLost('unsynced-file-bytes')
     }
+    this.#changed.clear()
   }
 }
 
@@ -250,10 +264,15 @@ class SimFile implements File {
   }
 }
 
-function renameIn(names: Map<string, Name>, { from, to }: Rename): void {
+/** Returns the names that changed. */
+function renameIn(names: Map<string, Name>, { from, to }: Rename): string[] {
   const moved = [...names].filter(([path]) => path === from || path.startsWith(`${from}/`))
   for (const [path] of moved) names.delete(path)
-  for (const [path, name] of moved) names.set(to + path.slice(from.length), name)
+  return moved.flatMap(([path, name]) => {
+    const renamed = to + path.slice(from.length)
+    names.set(renamed, name)
+    return [path, renamed]
+  })
 }
 
 function withoutSlash(path: string): string {
