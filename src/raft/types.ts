@@ -221,7 +221,7 @@ interface Addressed {
    * another life is refused, so that neither a wiped disk nor a group that was deleted speaks for the one that is there.
    * 0 where it is left out.
    */
-  readonly life?: number
+  readonly life?: number | undefined
 }
 
 export interface VoteRequest extends Addressed {
@@ -268,9 +268,9 @@ export interface InstallSnapshot extends Addressed {
   /** Its `state` is this chunk. */
   readonly snapshot: Snapshot
   /** Where in the state the chunk belongs; 0 where it is left out. */
-  readonly offset?: number
+  readonly offset?: number | undefined
   /** Length of the whole state; the chunk's own where it is left out. */
-  readonly totalBytes?: number
+  readonly totalBytes?: number | undefined
 }
 /** A chunk came, and the snapshot isn't complete: the last one is answered by an appendReply, once all of it is on disk. */
 export interface SnapshotReply extends Addressed {

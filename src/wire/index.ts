@@ -25,7 +25,7 @@ export {
 } from './names.ts'
 export { hashRanges, partitionForHash, partitionForKey } from './partitioner.ts'
 export type { HashRange, PartitionedTopic } from './partitioner.ts'
-export { MalformedMessageError } from './protobuf.ts'
+export { MalformedMessageError, ProtoReader, ProtoWriter } from './protobuf.ts'
 export { PROTO_DIRECTORY, PROTO_FILES, reflectionCodec } from './protos.ts'
 export {
   decodeRecordSet,

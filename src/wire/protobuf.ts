@@ -77,6 +77,11 @@ export class ProtoReader {
     return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
   }
 
+  fixed64(): bigint {
+    const low = BigInt(this.fixed32())
+    return low | (BigInt(this.fixed32()) << 32n)
+  }
+
   /** Reads a length and returns where what it measures ends; `pos` is then where it starts. */
   lengthDelimitedEnd(): number {
     const length = this.uint64()
@@ -263,6 +268,12 @@ export class ProtoWriter {
     const at = this.#reserve(4)
     this.#buffer.writeUInt32LE(value, at)
     this.varint(tagOf(field, WireType.fixed32))
+  }
+
+  presentFixed64Field(field: number, value: bigint): void {
+    const at = this.#reserve(8)
+    this.#buffer.writeBigUInt64LE(value, at)
+    this.varint(tagOf(field, WireType.fixed64))
   }
 
   varint(value: number): void {

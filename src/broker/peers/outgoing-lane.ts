@@ -4,6 +4,7 @@ import type { NodeId } from '../../raft/types.ts'
 import type { EnvelopeEncoder } from './envelope-encoder.ts'
 import {
   encodeEnvelope,
+  roughBytes,
   type Envelope,
   type GroupMessage,
   type LeaderNotice,
@@ -74,7 +75,7 @@ export class OutgoingLane {
       return
     }
     this.#queue.push(message)
-    this.#queuedBytes += sizeOf(message)
+    this.#queuedBytes += roughBytes(message)
   }
 
   flush(): void {
@@ -141,7 +142,7 @@ export class OutgoingLane {
     let bytes = 0
     let count = 0
     for (const message of this.#queue) {
-      const size = sizeOf(message)
+      const size = roughBytes(message)
       if (count > 0 && bytes + size > MAX_ENVELOPE_BYTES) break
       bytes += size
       count += 1
@@ -155,28 +156,5 @@ export class OutgoingLane {
     this.#clear()
     if (this.lane === 'control') return
     for (const groupId of new Set(dropped.map((message) => message.groupId))) this.#onUndelivered(groupId)
-  }
-}
-
-/** Roughly: what matters is the payload. */
-function sizeOf({ message }: GroupMessage): number {
-  switch (message.type) {
-    case 'append': {
-      let bytes = 64
-      for (const entry of message.entries) bytes += 96 + entry.header.byteLength + entry.payloadBytes
-      return bytes
-    }
-    case 'snapshot':
-      return 64 + message.snapshot.state.byteLength
-    case 'preVote':
-    case 'preVoteReply':
-    case 'vote':
-    case 'voteReply':
-    case 'appendReply':
-    case 'heartbeat':
-    case 'heartbeatReply':
-    case 'snapshotReply':
-    case 'timeoutNow':
-      return 64
   }
 }

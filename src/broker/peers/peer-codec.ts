@@ -1,4 +1,3 @@
-import protobuf from 'protobufjs/minimal.js'
 import { decodeEntryHead, encodeEntryHead, payloadCrc32 } from '../../log/index.ts'
 import { asGroupId, type GroupId } from '../../log/types.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/index.ts'
@@ -13,6 +12,7 @@ import {
   type NodeId,
   type Term,
 } from '../../raft/types.ts'
+import { ProtoReader, ProtoWriter } from '../../wire/index.ts'
 import { assert } from '../assert.ts'
 
 /** What one node tells another in one message: proto/flotilla/peer/v1, SubscribeResponse. */
@@ -68,8 +68,8 @@ export const MESSAGE_TYPES = [
 ] as const satisfies readonly (Message['type'] | undefined)[]
 
 const TYPE_NUMBERS = new Map(MESSAGE_TYPES.map((type, number) => [type, number]))
-const TAG_MESSAGES = 0x0a
-const TAG_ENTRIES = 0x62
+
+const NO_BYTES = new Uint8Array(0)
 
 interface Fields {
   index?: number
@@ -123,129 +123,113 @@ function fieldsOf(message: Message): Fields {
   }
 }
 
-function varint(value: number): Uint8Array {
-  return protobuf.Writer.create().uint32(value).finish()
+/** Roughly: what matters is the payload. */
+export function roughBytes({ message }: GroupMessage): number {
+  switch (message.type) {
+    case 'append': {
+      let bytes = 64
+      for (const entry of message.entries) bytes += 96 + entry.header.byteLength + entry.payloadBytes
+      return bytes
+    }
+    case 'snapshot':
+      return 64 + message.snapshot.state.byteLength
+    case 'preVote':
+    case 'preVoteReply':
+    case 'vote':
+    case 'voteReply':
+    case 'appendReply':
+    case 'heartbeat':
+    case 'heartbeatReply':
+    case 'snapshotReply':
+    case 'timeoutNow':
+      return 64
+  }
 }
 
-/** Gathers chunks and copies them together once, at the end: payloads are large and lie elsewhere. */
-class Chunks {
-  readonly #chunks: Uint8Array[] = []
-  length = 0
-
-  add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk)
-    this.length += chunk.byteLength
-  }
-
-  addAll(other: Chunks): void {
-    for (const chunk of other.#chunks) this.add(chunk)
-  }
-
-  join(): Uint8Array {
-    return Buffer.concat(this.#chunks, this.length)
-  }
-}
-
-const ENTRY_TAG = Uint8Array.of(TAG_ENTRIES)
-const MESSAGE_TAG = Uint8Array.of(TAG_MESSAGES)
-
-function encodeGroupMessage({ groupId, message }: GroupMessage): Chunks {
+/** Field by field from the last to the first, as ProtoWriter wants it; payloads are copied once, into their place. */
+function writeGroupMessage(writer: ProtoWriter, { groupId, message }: GroupMessage): void {
   const fields = fieldsOf(message)
   const number = TYPE_NUMBERS.get(message.type)
   assert(number !== undefined, 'peer-codec.type', message.type)
-  const writer = protobuf.Writer.create()
-  writer.uint32(8).int64(groupId).uint32(16).int32(number).uint32(24).int64(message.term)
-  if (fields.index !== undefined) writer.uint32(32).int64(fields.index)
-  if (fields.logTerm !== undefined) writer.uint32(40).int64(fields.logTerm)
-  if (fields.digest !== undefined) {
-    // fixed64 is its two halves, the lower one first.
-    writer
-      .uint32(49)
-      .fixed32(Number(fields.digest & 0xffff_ffffn))
-      .fixed32(Number(fields.digest >> 32n))
+  const mark = writer.written
+  const { entries = [] } = fields
+  for (let at = entries.length - 1; at >= 0; at--) writeEntry(writer, entries[at]!)
+  const integer = (field: number, value: number | undefined): void => {
+    if (value !== undefined) writer.presentIntegerField(field, value)
   }
-  if (fields.commit !== undefined) writer.uint32(56).int64(fields.commit)
-  if (fields.flag !== undefined) writer.uint32(64).bool(fields.flag)
-  if (fields.hintIndex !== undefined) writer.uint32(72).int64(fields.hintIndex)
-  if (fields.hintTerm !== undefined) writer.uint32(80).int64(fields.hintTerm)
-  if (fields.readRound !== undefined) writer.uint32(88).int64(fields.readRound)
-  if (fields.state !== undefined) writer.uint32(106).bytes(fields.state)
-  if (fields.configuration !== undefined) writer.uint32(114).bytes(fields.configuration)
-  if (message.life !== undefined) writer.uint32(120).int64(message.life)
-  if (fields.offset !== undefined) writer.uint32(128).int64(fields.offset)
-  if (fields.totalBytes !== undefined) writer.uint32(136).int64(fields.totalBytes)
-  const chunks = new Chunks()
-  chunks.add(writer.finish())
-  for (const entry of fields.entries ?? []) {
-    const head = encodeEntryHead(entry)
-    chunks.add(ENTRY_TAG)
-    chunks.add(varint(head.byteLength + entry.payloadBytes))
-    chunks.add(head)
-    for (const chunk of entry.payload) chunks.add(chunk)
-  }
-  return chunks
+  integer(17, fields.totalBytes)
+  integer(16, fields.offset)
+  integer(15, message.life)
+  if (fields.configuration !== undefined) writer.bytesField(14, fields.configuration)
+  if (fields.state !== undefined) writer.bytesField(13, fields.state)
+  integer(11, fields.readRound)
+  integer(10, fields.hintTerm)
+  integer(9, fields.hintIndex)
+  if (fields.flag !== undefined) writer.presentIntegerField(8, fields.flag ? 1 : 0)
+  integer(7, fields.commit)
+  if (fields.digest !== undefined) writer.presentFixed64Field(6, fields.digest)
+  integer(5, fields.logTerm)
+  integer(4, fields.index)
+  writer.presentIntegerField(3, message.term)
+  writer.presentIntegerField(2, number)
+  writer.presentIntegerField(1, groupId)
+  writer.delimit(1, mark)
+}
+
+function writeEntry(writer: ProtoWriter, entry: Entry): void {
+  const mark = writer.written
+  for (let at = entry.payload.length - 1; at >= 0; at--) writer.raw(entry.payload[at]!)
+  const payloadBytes = writer.written - mark
+  assert(payloadBytes === entry.payloadBytes, 'peer-codec.payload-written', `${payloadBytes}`)
+  writer.raw(encodeEntryHead(entry))
+  writer.delimit(12, mark)
 }
 
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const chunks = new Chunks()
-  for (const groupMessage of envelope.messages) {
-    const encoded = encodeGroupMessage(groupMessage)
-    chunks.add(MESSAGE_TAG)
-    chunks.add(varint(encoded.length))
-    chunks.addAll(encoded)
+  const { messages, leaders, quiet, nodeId, standing } = envelope
+  let capacity = 24 * (leaders.length + quiet.length) + 32
+  for (const message of messages) capacity += roughBytes(message)
+  const writer = new ProtoWriter(capacity)
+  if (standing !== undefined) writer.presentIntegerField(5, STANDINGS.indexOf(standing))
+  if (nodeId !== undefined) writer.stringField(3, nodeId)
+  for (let at = quiet.length - 1; at >= 0; at--) {
+    const { groupId, term, index } = quiet[at]!
+    const mark = writer.written
+    writer.presentIntegerField(3, index)
+    writer.presentIntegerField(2, term)
+    writer.presentIntegerField(1, groupId)
+    writer.delimit(4, mark)
   }
-  const writer = protobuf.Writer.create()
-  for (const { groupId, term, leader } of envelope.leaders) {
-    writer
-      .uint32(18)
-      .fork()
-      .uint32(8)
-      .int64(groupId)
-      .uint32(16)
-      .int64(term)
-      .uint32(26)
-      .string(leader)
-      .ldelim()
+  for (let at = leaders.length - 1; at >= 0; at--) {
+    const { groupId, term, leader } = leaders[at]!
+    const mark = writer.written
+    writer.stringField(3, leader)
+    writer.presentIntegerField(2, term)
+    writer.presentIntegerField(1, groupId)
+    writer.delimit(2, mark)
   }
-  for (const { groupId, term, index } of envelope.quiet) {
-    writer.uint32(34).fork().uint32(8).int64(groupId).uint32(16).int64(term).uint32(24).int64(index).ldelim()
-  }
-  if (envelope.nodeId !== undefined) writer.uint32(26).string(envelope.nodeId)
-  if (envelope.standing !== undefined) writer.uint32(40).int32(STANDINGS.indexOf(envelope.standing))
-  chunks.add(writer.finish())
-  return chunks.join()
-}
-
-/** The plain Reader checks the bounds of strings, the one for Buffers that `create` picks doesn't. */
-export function readerOf(bytes: Uint8Array): protobuf.Reader {
-  return new protobuf.Reader(bytes)
+  for (let at = messages.length - 1; at >= 0; at--) writeGroupMessage(writer, messages[at]!)
+  return writer.finish()
 }
 
 /** A message ends where its length said. */
-function assertEnd(reader: protobuf.Reader, end: number): void {
+function assertEnd(reader: ProtoReader, end: number): void {
   assert(reader.pos === end, 'peer-codec.message-length', `${reader.pos} in place of ${end}`)
 }
 
-function readInt64(reader: protobuf.Reader): number {
-  const value = Number(reader.int64())
-  assert(Number.isSafeInteger(value) && value >= 0, 'peer-codec.safe-integer', `${value}`)
-  return value
+/** The entry between `from` and `end`; header and payload are views. */
+function decodeEntry(bytes: Uint8Array, from: number, end: number): Entry {
+  const { head, length } = decodeEntryHead(bytes, from)
+  const { index, term, kind, digest, header, payloadBytes } = head
+  const left = end - from - length
+  assert(left === payloadBytes, 'peer-codec.payload-length', `${left} of ${payloadBytes}`)
+  const payload = payloadBytes === 0 ? [] : [bytes.subarray(end - payloadBytes, end)]
+  const checksum = payloadCrc32(payload)
+  assert(checksum === head.payloadCrc32, 'peer-codec.payload-checksum', `entry ${index}`)
+  return { index, term, kind, digest, header, payload, payloadBytes, payloadCrc32: checksum }
 }
 
-function decodeEntry(bytes: Uint8Array): Entry {
-  const { head, length } = decodeEntryHead(bytes)
-  const payload = bytes.subarray(length)
-  assert(
-    payload.byteLength === head.payloadBytes,
-    'peer-codec.payload-length',
-    `${payload.byteLength} of ${head.payloadBytes}`,
-  )
-  const chunks = payload.byteLength === 0 ? [] : [payload]
-  assert(payloadCrc32(chunks) === head.payloadCrc32, 'peer-codec.payload-checksum', `entry ${head.index}`)
-  return { ...head, payload: chunks }
-}
-
-function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, to: NodeId): GroupMessage {
+function decodeGroupMessage(reader: ProtoReader, end: number, from: NodeId, to: NodeId): GroupMessage {
   let groupId = 0
   let number = 0
   let term = 0
@@ -260,166 +244,163 @@ function decodeGroupMessage(reader: protobuf.Reader, end: number, from: NodeId, 
   let life = 0
   let offset = 0
   let totalBytes = 0
-  let state: Uint8Array = new Uint8Array(0)
+  let state: Uint8Array = NO_BYTES
   let configuration: Uint8Array | undefined
+  let entryEnd: number
   const entries: Entry[] = []
   while (reader.pos < end) {
     const tag = reader.uint32()
     switch (tag >>> 3) {
       case 1:
-        groupId = readInt64(reader)
+        groupId = reader.uint64()
         break
       case 2:
         number = reader.int32()
         break
       case 3:
-        term = readInt64(reader)
+        term = reader.uint64()
         break
       case 4:
-        index = readInt64(reader)
+        index = reader.uint64()
         break
       case 5:
-        logTerm = readInt64(reader)
+        logTerm = reader.uint64()
         break
       case 6:
-        digest = BigInt(reader.fixed32()) | (BigInt(reader.fixed32()) << 32n)
+        digest = reader.fixed64()
         break
       case 7:
-        commit = readInt64(reader)
+        commit = reader.uint64()
         break
       case 8:
         flag = reader.bool()
         break
       case 9:
-        hintIndex = readInt64(reader)
+        hintIndex = reader.uint64()
         break
       case 10:
-        hintTerm = readInt64(reader)
+        hintTerm = reader.uint64()
         break
       case 11:
-        readRound = readInt64(reader)
+        readRound = reader.uint64()
         break
       case 12:
-        entries.push(decodeEntry(reader.bytes()))
+        entryEnd = reader.lengthDelimitedEnd()
+        entries.push(decodeEntry(reader.bytes, reader.pos, entryEnd))
+        reader.pos = entryEnd
         break
       case 13:
-        state = reader.bytes()
+        state = reader.view()
         break
       case 14:
-        configuration = reader.bytes()
+        configuration = reader.view()
         break
       case 15:
-        life = readInt64(reader)
+        life = reader.uint64()
         break
       case 16:
-        offset = readInt64(reader)
+        offset = reader.uint64()
         break
       case 17:
-        totalBytes = readInt64(reader)
+        totalBytes = reader.uint64()
         break
       default:
-        reader.skipType(tag & 7)
+        reader.skip(tag)
     }
   }
   assertEnd(reader, end)
   const mark = { index: asLogIndex(index), term: asTerm(logTerm), digest: asDigest(digest) }
-  const addressed = { from, to, term: asTerm(term), ...(life === 0 ? {} : { life }) }
-  return { groupId: asGroupId(groupId), message: messageOf() }
+  return { groupId: asGroupId(groupId), message: messageOf(asTerm(term), life === 0 ? undefined : life) }
 
-  function messageOf(): Message {
+  // Written out: to spread what they share takes as long as to read them.
+  function messageOf(term: Term, life: number | undefined): Message {
     const type = MESSAGE_TYPES[number]
     assert(type !== undefined, 'peer-codec.known-type', `${number}`)
     switch (type) {
       case 'preVote':
       case 'vote':
-        return { ...addressed, type, lastIndex: mark.index, lastTerm: mark.term, transfer: flag }
+        return { type, from, to, term, life, lastIndex: mark.index, lastTerm: mark.term, transfer: flag }
       case 'preVoteReply':
       case 'voteReply':
-        return { ...addressed, type, granted: flag }
+        return { type, from, to, term, life, granted: flag }
       case 'append':
-        return { ...addressed, type, previous: mark, entries, commit: asLogIndex(commit) }
+        return { type, from, to, term, life, previous: mark, entries, commit: asLogIndex(commit) }
       case 'appendReply':
         return {
-          ...addressed,
           type,
+          from,
+          to,
+          term,
+          life,
           accepted: flag,
           index: mark.index,
           hintIndex: asLogIndex(hintIndex),
           hintTerm: asTerm(hintTerm),
         }
       case 'heartbeat':
-        return { ...addressed, type, commit: asLogIndex(commit), readRound }
+        return { type, from, to, term, life, commit: asLogIndex(commit), readRound }
       case 'heartbeatReply':
-        return { ...addressed, type, readRound }
-      case 'snapshot':
+        return { type, from, to, term, life, readRound }
+      case 'snapshot': {
         assert(configuration !== undefined, 'peer-codec.snapshot-configuration')
-        return {
-          ...addressed,
-          type,
-          snapshot: { ...mark, state, configuration: decodeConfiguration(configuration) },
-          ...(offset === 0 ? {} : { offset }),
-          ...(totalBytes === 0 ? {} : { totalBytes }),
-        }
+        const snapshot = { ...mark, state, configuration: decodeConfiguration(configuration) }
+        const part = { offset: offset || undefined, totalBytes: totalBytes || undefined }
+        return { type, from, to, term, life, snapshot, ...part }
+      }
       case 'snapshotReply':
-        return { ...addressed, type, index: mark.index, received: offset }
+        return { type, from, to, term, life, index: mark.index, received: offset }
       case 'timeoutNow':
-        return { ...addressed, type }
+        return { type, from, to, term, life }
     }
   }
 }
 
 /** Throws on bytes that aren't an envelope and on an entry whose checksum doesn't hold. */
 export function decodeEnvelope(bytes: Uint8Array, from: NodeId, to: NodeId): Envelope {
-  const reader = readerOf(bytes)
+  const reader = new ProtoReader(bytes)
   const messages: GroupMessage[] = []
   const leaders: LeaderNotice[] = []
   const quiet: QuietNotice[] = []
   let nodeId: NodeId | undefined
   let standing: Standing | undefined
-  while (reader.pos < reader.len) {
+  while (reader.more) {
     const tag = reader.uint32()
     switch (tag >>> 3) {
-      case 1: {
-        const length = reader.uint32()
-        messages.push(decodeGroupMessage(reader, reader.pos + length, from, to))
+      case 1:
+        messages.push(decodeGroupMessage(reader, reader.lengthDelimitedEnd(), from, to))
         break
-      }
-      case 2: {
-        const end = reader.uint32() + reader.pos
-        leaders.push(decodeLeaderNotice(reader, end))
+      case 2:
+        leaders.push(decodeLeaderNotice(reader, reader.lengthDelimitedEnd()))
         break
-      }
       case 3:
         nodeId = asNodeId(reader.string())
         break
-      case 4: {
-        const end = reader.uint32() + reader.pos
-        quiet.push(decodeQuietNotice(reader, end))
+      case 4:
+        quiet.push(decodeQuietNotice(reader, reader.lengthDelimitedEnd()))
         break
-      }
       case 5:
         standing = STANDINGS[reader.int32()]
         break
       default:
-        reader.skipType(tag & 7)
+        reader.skip(tag)
     }
   }
   return { nodeId, messages, leaders, quiet, standing }
 }
 
-function decodeLeaderNotice(reader: protobuf.Reader, end: number): LeaderNotice {
+function decodeLeaderNotice(reader: ProtoReader, end: number): LeaderNotice {
   const { groupId, term, text } = decodeNotice(reader, end)
   return { groupId, term, leader: asNodeId(text) }
 }
 
-function decodeQuietNotice(reader: protobuf.Reader, end: number): QuietNotice {
+function decodeQuietNotice(reader: ProtoReader, end: number): QuietNotice {
   const { groupId, term, number } = decodeNotice(reader, end)
   return { groupId, term, index: asLogIndex(number) }
 }
 
 /** Both notices have a group, a term, and as field 3 a text or a number. */
 function decodeNotice(
-  reader: protobuf.Reader,
+  reader: ProtoReader,
   end: number,
 ): { readonly groupId: GroupId; readonly term: Term; readonly text: string; readonly number: number } {
   let groupId = 0
@@ -428,11 +409,11 @@ function decodeNotice(
   let number = 0
   while (reader.pos < end) {
     const tag = reader.uint32()
-    if (tag === 8) groupId = readInt64(reader)
-    else if (tag === 16) term = readInt64(reader)
-    else if (tag === 24) number = readInt64(reader)
+    if (tag === 8) groupId = reader.uint64()
+    else if (tag === 16) term = reader.uint64()
+    else if (tag === 24) number = reader.uint64()
     else if (tag === 26) text = reader.string()
-    else reader.skipType(tag & 7)
+    else reader.skip(tag)
   }
   assertEnd(reader, end)
   return { groupId: asGroupId(groupId), term: asTerm(term), text, number }

@@ -1,7 +1,8 @@
 import protobuf from 'protobufjs/minimal.js'
 import type { Codec, RpcMethod } from '../../env/index.ts'
 import { asNodeId, type NodeId } from '../../raft/types.ts'
-import { STANDINGS, readerOf, type Standing } from './peer-codec.ts'
+import { ProtoReader } from '../../wire/index.ts'
+import { STANDINGS, type Standing } from './peer-codec.ts'
 
 /** Who dials, and which of its two streams this is. */
 export interface SubscribeRequest {
@@ -36,13 +37,13 @@ const subscribeRequest: Codec<SubscribeRequest> = {
     return writer.finish()
   },
   decode(bytes) {
-    const reader = readerOf(bytes)
+    const reader = new ProtoReader(bytes)
     const texts = ['', '', '', '', '']
     let lane = 0
     let protocolVersion = 0
     const memberIds: string[] = []
     let standing: Standing | undefined
-    while (reader.pos < reader.len) {
+    while (reader.more) {
       const tag = reader.uint32()
       const field = tag >>> 3
       if (field >= 1 && field <= 4) texts[field] = reader.string()
@@ -50,7 +51,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
       else if (field === 6) protocolVersion = reader.int32()
       else if (field === 7) memberIds.push(reader.string())
       else if (field === 8) standing = STANDINGS[reader.int32()]
-      else reader.skipType(tag & 7)
+      else reader.skip(tag)
     }
     const [, nodeId = '', address = '', clusterName = '', clusterId = ''] = texts
     return {
