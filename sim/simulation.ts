@@ -4,9 +4,9 @@ import { SimClient } from './cluster/client.ts'
 import type { Observer } from './cluster/observer.ts'
 import { outside } from './cluster/poison.ts'
 import { World, type Dress } from './cluster/world.ts'
-import { RandomStream } from './core/random.ts'
 import type { FaultCounts } from './faults/kinds.ts'
 import { Nemesis } from './faults/nemesis.ts'
+import { heal } from './healing.ts'
 import { drawPlan, type Plan, type PlanOptions } from './plan.ts'
 import { Scene, TOPIC } from './workload/scene.ts'
 import { Verification } from './workload/verification.ts'
@@ -108,20 +108,7 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
 
 /** Heals a random majority, leaves the others dead, and demands that everything goes on. */
 async function converge(world: World, scene: Scene): Promise<void> {
-  const random = new RandomStream(world.plan.seed, 'liveness')
-  const most = Math.floor((world.nodes.length - 1) / 2)
-  const dead = random.below(most + 1)
-  const order = world.nodes.map((node) => ({ node, rank: random.next() })).sort((a, b) => a.rank - b.rank)
-  // Every partition has a majority among the others only where no more of its replicas die than it survives.
-  const retired = order.slice(0, dead).map(({ node }) => node)
-  world.note(`healing all but ${retired.map(({ id }) => id).join(', ') || 'nobody'}`)
-  world.fabric.healAll()
-  for (const node of world.nodes) {
-    node.drive.heal()
-    node.clock.drift(0)
-    if (survives(scene, retired, node.id)) node.retire()
-    else node.start()
-  }
+  heal(world, scene.topic.partitions)
   const living = world.nodes.filter(({ isRetired }) => !isRetired)
   const verification = new Verification(scene, living)
   verification.start()
@@ -135,13 +122,4 @@ async function converge(world: World, scene: Scene): Promise<void> {
     return
   }
   world.ledger.finish()
-}
-
-/** Whether a node may stay dead: all partitions keep a majority without those that are retired so far and it. */
-function survives(scene: Scene, retired: readonly { readonly id: string }[], id: string): boolean {
-  if (!retired.some((node) => node.id === id)) return false
-  return scene.topic.partitions.every(({ replicaNodeIds }) => {
-    const lost = replicaNodeIds.filter((replica) => retired.some((node) => node.id === replica)).length
-    return lost * 2 < replicaNodeIds.length
-  })
 }

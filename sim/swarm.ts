@@ -6,7 +6,13 @@ import { runSeed } from './simulation.ts'
 import type { Violation } from './checkers/violation.ts'
 import type { RunFigures } from './summary.ts'
 
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+const isBuilt = import.meta.url.endsWith('.js')
+const worker = fileURLToPath(new URL(isBuilt ? './worker.js' : './worker.ts', import.meta.url))
+
+/** The sources run as they are, whoever started this process; what is built needs no loader, and users have none. */
+function loading(): string[] {
+  return isBuilt ? [] : ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
+}
 
 /** What a run came to, in a form that crosses processes. */
 export interface SeedOutcome extends RunFigures {
@@ -64,10 +70,7 @@ function work(
   took: (outcome: SeedOutcome) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [], {
-      // The sources run as they are, whoever started this process.
-      execArgv: ['--import', loader],
-    })
+    const child: ChildProcess = fork(worker, [], { execArgv: loading() })
     let seed: number | undefined
     const goOn = (): void => {
       seed = take()

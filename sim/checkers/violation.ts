@@ -20,6 +20,7 @@ export const laws = {
   'internal-error': 'no handler and no client fails in a way that its code did not foresee',
   'outside-reached': 'nothing uses a clock, a timer or randomness but those of its Env',
   progress: 'once a majority is healed, everything goes on within a bounded time',
+  invariant: 'what a workload of a user demands (flotilla/sim)',
 } as const satisfies Record<string, string>
 
 export type Law = keyof typeof laws

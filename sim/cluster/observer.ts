@@ -30,6 +30,8 @@ export interface Observer {
   durable(host: string, operations: readonly StoredOperation[]): void
   /** A fault of the plan struck; `host` is the machine that it strikes, where it strikes one. */
   struck(kind: string, forMs: number, host: string | undefined): void
+  /** A process asks for something outside of Flotilla; what is returned is called when it hears of it. */
+  asked(host: string, what: string): () => void
   /** A line of the run's notes. */
   noted(text: string): void
 }

@@ -66,6 +66,9 @@ export const DROPPED = -1
 /** The run ended before. */
 export const UNDER_WAY = -2
 
+/** Of each kind of row but messages there are so many at most. */
+export const MOST_ROWS = 60_000
+
 /** Sent, arrived (or DROPPED, or UNDER_WAY), from, to, kind, text, groups that it is about. */
 export type MessageRow = readonly [number, number, number, number, number, number, readonly number[]]
 /** At, host, group, role (text), term. */

@@ -1,12 +1,10 @@
-import { decodeHardState, decodeStoredEntry } from '../../src/log/records.ts'
-import { decodeRecordsAppended } from '../../src/broker/partition/event.ts'
-import { keyKind } from '../../src/log/keys.ts'
 import type { CorrelatedResult, TopicMessage } from '../../src/wire/messages.ts'
 import { laws } from '../checkers/violation.ts'
 import type { Ending, Observer } from '../cluster/observer.ts'
 import type { World } from '../cluster/world.ts'
-import { bytesOf, type StoredOperation } from '../env/disk/store.ts'
+import type { StoredOperation } from '../env/disk/store.ts'
 import type { Frame } from '../env/network/index.ts'
+import { DiskRows } from './disk-rows.ts'
 import { answered, appendsIn, asked, resultsIn, resultText, saidByPeer } from './frames.ts'
 import {
   callOutcomes,
@@ -16,23 +14,20 @@ import {
   type BlockRow,
   type CallOutcome,
   type CallRow,
-  type CommitRow,
-  type EntryRow,
   type FaultRow,
-  type HardStateRow,
   type LifeRow,
   type MessageKind,
   type MessageRow,
   type NoteRow,
   type PauseRow,
   type Picture,
+  MOST_ROWS,
   type RoleRow,
 } from './picture.ts'
 import { storyOf } from './story.ts'
 
 /** More messages than this are thinned out: the picture has to stay usable. */
 const MOST_MESSAGES = 40_000
-const MOST_ROWS = 60_000
 const SUBSCRIBE = '/flotilla.peer.v1.PeerService/Subscribe'
 const APPEND_STREAM = '/flotilla.v1.LogService/AppendStream'
 
@@ -69,20 +64,21 @@ export class Recorder implements Observer {
   readonly #pauses: Mutable<PauseRow>[] = []
   readonly #blocks: Mutable<BlockRow>[] = []
   readonly #faults: FaultRow[] = []
-  readonly #entries: EntryRow[] = []
-  readonly #hardStates: HardStateRow[] = []
-  readonly #commits: CommitRow[] = []
+  readonly #disks: DiskRows
   readonly #calls: Mutable<CallRow>[] = []
   readonly #notes: NoteRow[] = []
-  /** "group:index" to digest and the hosts that have it durably. */
-  readonly #holders = new Map<string, Map<number, Set<number>>>()
-  readonly #committed = new Set<string>()
+  /** Under way to the outside, with who asked. */
+  readonly #asked = new Map<Mutable<CallRow>, number>()
   #thinned = 0
   #full = 0
 
   constructor(world: World) {
     this.#world = world
     for (const { id } of world.nodes) this.#host(id)
+    this.#disks = new DiskRows(
+      (group) => world.votersOf.get(group)?.length,
+      (name) => this.#host(name),
+    )
   }
 
   get #nowUs(): number {
@@ -95,11 +91,7 @@ export class Recorder implements Observer {
       this.#groupNames.set(groupId, `${name}/${partition}`)
       this.#groupIds.set(`${name}/${partition}`, groupId)
     }
-    // Who votes there is known only now.
-    for (const [place, byDigest] of this.#holders) {
-      const [group = 0, index = 0] = place.split(':').map(Number)
-      for (const holders of byDigest.values()) this.#commitIf(group, index, holders.size)
-    }
+    this.#disks.votersKnown(this.#nowUs)
   }
 
   // -- messages and calls ----------------------------------------------------------------------------------------
@@ -292,6 +284,15 @@ export class Recorder implements Observer {
     }
   }
 
+  asked(host: string, what: string): () => void {
+    const bar = this.#bar(this.#host(host), what, [])
+    this.#asked.set(bar, bar[2])
+    return () => {
+      this.#asked.delete(bar)
+      this.#closeBar(bar, 'answered', '')
+    }
+  }
+
   /** What says least goes first: talk about connections, heartbeats, then what is oldest. */
   #thinOut(): void {
     const before = this.#messages.length
@@ -327,6 +328,11 @@ export class Recorder implements Observer {
     for (const pause of this.#pauses) if (pause[2] === life[2]) pause[1] = Math.min(pause[1], this.#nowUs)
     for (const [key, call] of this.#open)
       if (call.host === life[2]) this.#callEnds(key, 'no answer', 'no answer', `the process was ${how}`)
+    for (const [bar, asker] of this.#asked) {
+      if (asker !== life[2]) continue
+      this.#asked.delete(bar)
+      this.#closeBar(bar, 'no answer', `the process was ${how}`)
+    }
   }
 
   paused(host: string, untilUs: number): void {
@@ -354,52 +360,7 @@ export class Recorder implements Observer {
   // -- disks -----------------------------------------------------------------------------------------------------
 
   durable(host: string, operations: readonly StoredOperation[]): void {
-    for (const { key, value } of operations) {
-      const kind = key.charCodeAt(0)
-      if (kind === keyKind.entry)
-        this.#entryDurable(this.#host(host), numberAt(key, 1), numberAt(key, 9), value)
-      else if (kind === keyKind.hardState && value !== undefined) {
-        const { term, votedFor, commit } = decodeHardState(value, bytesOf(key))
-        const vote = votedFor === undefined ? -1 : this.#host(votedFor)
-        this.#add(this.#hardStates, [this.#nowUs, this.#host(host), numberAt(key, 1), term, vote, commit])
-      }
-    }
-  }
-
-  #entryDurable(host: number, group: number, index: number, value: Uint8Array | undefined): void {
-    if (value === undefined) {
-      this.#add(this.#entries, [this.#nowUs, host, group, index, 0, 0, 0, 0])
-      return
-    }
-    const { head } = decodeStoredEntry(value)
-    const digest = Number(head.digest & 0xffff_ffffn)
-    const holdsRecords = group !== 0 && head.kind === 'event'
-    const { baseOffset, recordCount } = holdsRecords
-      ? decodeRecordsAppended(head.header)
-      : { baseOffset: 0, recordCount: 0 }
-    const end = baseOffset + recordCount
-    this.#add(this.#entries, [this.#nowUs, host, group, index, head.term, digest, baseOffset, end])
-    this.#holds(host, group, index, digest)
-  }
-
-  #holds(host: number, group: number, index: number, digest: number): void {
-    const place = `${group}:${index}`
-    if (this.#committed.has(place)) return
-    const byDigest = this.#holders.get(place) ?? new Map<number, Set<number>>()
-    this.#holders.set(place, byDigest)
-    for (const holders of byDigest.values()) holders.delete(host)
-    const holders = byDigest.get(digest) ?? new Set<number>()
-    byDigest.set(digest, holders.add(host))
-    this.#commitIf(group, index, holders.size)
-  }
-
-  #commitIf(group: number, index: number, holders: number): void {
-    const place = `${group}:${index}`
-    const voters = this.#world.votersOf.get(group)
-    if (voters === undefined || holders * 2 <= voters.length) return
-    this.#committed.add(place)
-    this.#holders.delete(place)
-    this.#add(this.#commits, [this.#nowUs, group, index])
+    this.#disks.durable(this.#nowUs, this.#host(host), operations)
   }
 
   // -- the picture -----------------------------------------------------------------------------------------------
@@ -429,9 +390,9 @@ export class Recorder implements Observer {
       pauses: this.#pauses,
       blocks: this.#blocks,
       faults: this.#faults,
-      entries: this.#entries,
-      hardStates: this.#hardStates,
-      commits: this.#commits,
+      entries: this.#disks.entries,
+      hardStates: this.#disks.hardStates,
+      commits: this.#disks.commits,
       calls: this.#calls,
       notes: this.#notes,
     }
@@ -456,8 +417,8 @@ export class Recorder implements Observer {
         `${this.#thinned} messages had no room: talk about connections, heartbeats, and what came before the last ${MOST_MESSAGES}`,
       )
     }
-    if (this.#full > 0)
-      out.push(`${this.#full} other rows past the first ${MOST_ROWS} of their kind had no room`)
+    const full = this.#full + this.#disks.full
+    if (full > 0) out.push(`${full} other rows past the first ${MOST_ROWS} of their kind had no room`)
     return out
   }
 
@@ -485,10 +446,4 @@ function numberOf(numbers: Map<string, number>, name: string): number {
   let number = numbers.get(name)
   if (number === undefined) numbers.set(name, (number = numbers.size))
   return number
-}
-
-function numberAt(key: string, at: number): number {
-  let value = 0
-  for (let i = at; i < at + 8; i++) value = value * 256 + key.charCodeAt(i)
-  return value
 }

@@ -10,7 +10,7 @@ type Told = readonly [number, number, number, string]
 /** What the story holds at most; what is nearest to the end counts most. */
 const MOST_TOLD = 200
 /** A violation's words that name something: a record, an offset, a node. */
-const NAMES = /[\w.-]*[:/][\w.:/-]*\w/g
+const NAMES = /[\w.-]*[-:/][\w.:/-]*\w/g
 
 /** The run in a few lines: what was done to it, what followed, and what the broken law speaks of. */
 export function storyOf(seen: Seen): (readonly [StoryRow[0], StoryRow[1], StoryRow[2], string])[] {
@@ -19,7 +19,7 @@ export function storyOf(seen: Seen): (readonly [StoryRow[0], StoryRow[1], StoryR
     ...faultsIn(seen),
     ...livesIn(seen),
     ...leadersIn(seen),
-    ...(violation === undefined ? [] : callsNamedIn(seen, violation.detail)),
+    ...(violation === undefined ? [] : callsNamedIn(seen, violation.detail.split('\n', 1)[0]!)),
   ]
   if (violation !== undefined) {
     told.push([violation.atUs, -1, 2, `${violation.law}: ${violation.detail.split('\n', 1)[0]}`])
@@ -60,7 +60,9 @@ function leadersIn({ roles, texts, hosts }: Seen): Told[] {
 
 /** Calls whose text holds a name out of the violation, as "p1.2:p1k3:7". */
 function callsNamedIn({ calls, texts }: Seen, detail: string): Told[] {
-  const names = [...new Set(detail.match(NAMES))].filter((name) => /[a-z]/i.test(name) && name.length > 4)
+  const names = [...new Set(detail.match(NAMES))].filter(
+    (name) => /[a-z]/i.test(name) && /\d/.test(name) && name.length > 4,
+  )
   if (names.length === 0) return []
   return calls.flatMap(([fromUs, toUs, host, , text]): Told[] => {
     const [asked = '', ended = ''] = texts[text]!.split('\n→ ')

@@ -13,6 +13,13 @@ import type { Connections } from './connections.ts'
 import { EMPTY_LAYOUT, withHint, withTopic, withWatched, type Layout } from './layout.ts'
 
 /**
+ * A node that has not answered within this may be without power, and nobody says so: the next one is asked. Each further
+ * attempt waits that much longer, for nodes that are only slow.
+ */
+const PATIENCE_MS = 3000
+const LONGEST_PATIENCE_MS = 20_000
+
+/**
  * Keeps the layout up to date: follows WatchLayout on one node, goes to the next when that is lost, and takes what
  * calls learn meanwhile. Starts when first asked.
  */
@@ -24,6 +31,7 @@ export class LayoutWatch {
   readonly #listeners = new Set<() => void>()
   #call: (FlowControl & { cancel(): void }) | undefined
   #cancelRetry: Cancel | undefined
+  #cancelPatience: Cancel | undefined
   #begun = false
   #known = false
   #closed = false
@@ -84,6 +92,7 @@ export class LayoutWatch {
   close(): void {
     this.#closed = true
     this.#cancelRetry?.()
+    this.#cancelPatience?.()
     this.#call?.cancel()
     this.#listeners.clear()
   }
@@ -103,18 +112,29 @@ export class LayoutWatch {
     if (this.#closed) return
     const addresses = this.addresses()
     const address = addresses[this.#attempt % addresses.length]!
-    this.#call = this.#connections.to(address).serverStream(
+    let gaveUp = false
+    const call = this.#connections.to(address).serverStream(
       clusterMethods.watchLayout,
       {},
       {
-        onMessage: (message) => this.#take(message),
+        onMessage: (message) => {
+          this.#cancelPatience?.()
+          this.#take(message)
+        },
         onEnd: () => {},
         onClose: (error) => {
-          if (error !== undefined) this.#lastError = fromRpcError(error)
+          this.#cancelPatience?.()
+          if (error !== undefined && !gaveUp) this.#lastError = fromRpcError(error)
           this.#followNext()
         },
       },
     )
+    this.#call = call
+    const patienceMs = Math.min(LONGEST_PATIENCE_MS, PATIENCE_MS * (this.#attempt + 1))
+    this.#cancelPatience = this.#env.clock.setTimer(patienceMs, () => {
+      gaveUp = true
+      call.cancel()
+    })
   }
 
   #take(message: WatchLayoutResponse): void {

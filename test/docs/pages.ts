@@ -4,7 +4,13 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** The pages whose examples are held to the code. */
-export const pages = ['README.md', 'docs/delivery.md', 'docs/limits.md', 'docs/operating.md'] as const
+export const pages = [
+  'README.md',
+  'docs/delivery.md',
+  'docs/limits.md',
+  'docs/operating.md',
+  'docs/simulation.md',
+] as const
 
 export function read(path: string): string {
   return readFileSync(`${root}/${path}`, 'utf8')

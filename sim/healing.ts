@@ -1,0 +1,27 @@
+import type { World } from './cluster/world.ts'
+import { RandomStream } from './core/random.ts'
+
+/** Heals everything but a drawn minority of nodes, which stays dead: every partition keeps a majority of its replicas. */
+export function heal(
+  world: World,
+  partitions: readonly { readonly replicaNodeIds: readonly string[] }[],
+): void {
+  const random = new RandomStream(world.plan.seed, 'liveness')
+  const most = Math.floor((world.nodes.length - 1) / 2)
+  const dead = random.below(most + 1)
+  const order = world.nodes.map((node) => ({ node, rank: random.next() })).sort((a, b) => a.rank - b.rank)
+  // Every partition has a majority among the others only where no more of its replicas die than it survives.
+  const retired = order.slice(0, dead).map(({ node }) => node)
+  world.note(`healing all but ${retired.map(({ id }) => id).join(', ') || 'nobody'}`)
+  world.fabric.healAll()
+  const survivesAll = partitions.every(({ replicaNodeIds }) => {
+    const lost = replicaNodeIds.filter((replica) => retired.some(({ id }) => id === replica)).length
+    return lost * 2 < replicaNodeIds.length
+  })
+  for (const node of world.nodes) {
+    node.drive.heal()
+    node.clock.drift(0)
+    if (survivesAll && retired.includes(node)) node.retire()
+    else node.start()
+  }
+}
