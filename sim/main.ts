@@ -5,7 +5,8 @@ import { laws, type Violation } from './checkers/violation.ts'
 import { main as coreMain } from './core/main.ts'
 import { faultNames } from './faults/kinds.ts'
 import { helpText, parseOptions, UsageError, type SwarmOptions } from './options.ts'
-import { drawPlan, type Plan } from './plan.ts'
+import { drawPlan, type Plan, type PlanOptions } from './plan.ts'
+import { scenarios } from './scenarios.ts'
 import { takePicture, writePicture } from './picture/take.ts'
 import { shrink } from './shrink.ts'
 import { runPlan, type RunResult } from './simulation.ts'
@@ -21,7 +22,11 @@ export interface Io {
   /** Progress may be drawn over itself. */
   readonly isTerminal: boolean
   nowMs(): number
+  /** What a user typed before the options. Default: npm run sim -- */
+  readonly command?: string
 }
+
+const commandOf = ({ command = 'npm run sim --' }: Io): string => command
 
 export const ALL_HELD = 0
 export const BROKEN = 1
@@ -37,7 +42,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     const command = parseOptions(argv)
     switch (command.type) {
       case 'help':
-        io.print(helpText())
+        io.print(helpText(commandOf(io)))
         return ALL_HELD
       case 'core':
         return coreMain(command.argv, (line) => io.print(line))
@@ -82,7 +87,7 @@ async function runSeeds(options: SwarmOptions, io: Io): Promise<number> {
     io.print(summaryText(summary, wallMs))
   }
   if (options.view !== undefined) {
-    const replay = replayCommand(firstSeed, options)
+    const replay = replayCommand(firstSeed, options, io)
     const drawn = await draw(drawPlan(firstSeed, options.plan), replay, options.view, io)
     if (drawn.digest !== digest)
       io.tell(`the picture is of another run (digest ${drawn.digest}): this machine is not deterministic`)
@@ -112,7 +117,7 @@ async function explain(seed: number, violation: Violation, options: SwarmOptions
   io.tell(
     `\nseed ${seed} broke ${violation.law} after ${Math.round(violation.timeMs)} virtual ms\n` +
       `  law: ${laws[violation.law]}\n  ${violation.detail}\n` +
-      `again: ${replayCommand(seed, options)}`,
+      `again: ${replayCommand(seed, options, io)}`,
   )
   const plan = drawPlan(seed, options.plan)
   let smallest = { plan, violation, tries: 0 }
@@ -132,11 +137,11 @@ async function explain(seed: number, violation: Violation, options: SwarmOptions
   )
   io.tell(
     `${path}: ${faults.length} faults and ${work.length} calls are left after ${smallest.tries} tries; ` +
-      `again: npm run sim -- --repro ${path}`,
+      `again: ${commandOf(io)} --repro ${path}`,
   )
   for (const { kind, atMs, forMs } of faults)
     io.tell(`  at ${String(atMs).padStart(6)} ms  ${kind}, ${forMs} ms`)
-  await draw(smallest.plan, `npm run sim -- --repro ${path}`, join(options.out, 'repro.html'), io)
+  await draw(smallest.plan, `${commandOf(io)} --repro ${path}`, join(options.out, 'repro.html'), io)
 }
 
 /** Runs a plan once more and writes its picture. */
@@ -147,19 +152,24 @@ async function draw(plan: Plan, replay: string, path: string, io: Io): Promise<R
   return result
 }
 
-function replayCommand(seed: number, { plan }: SwarmOptions): string {
-  const words = [`npm run sim -- --seed ${seed}`]
-  if (plan.nodes !== undefined) words.push(`--nodes ${plan.nodes}`)
-  if (plan.partitions !== undefined) words.push(`--partitions ${plan.partitions}`)
-  if (plan.durationMs !== undefined) words.push(`--seconds ${plan.durationMs / 1000}`)
-  if (plan.faults !== undefined) words.push(`--faults ${plan.faults.join(',') || 'none'}`)
+function replayCommand(seed: number, { plan, scenario }: SwarmOptions, io: Io): string {
+  const words = [`${commandOf(io)} --seed ${seed}`]
+  if (scenario !== undefined) words.push(`--scenario ${scenario}`)
+  // What a scenario says needs no saying again.
+  const known: PlanOptions = scenario === undefined ? {} : scenarios[scenario].plan
+  if (plan.nodes !== known.nodes) words.push(`--nodes ${plan.nodes}`)
+  if (plan.partitions !== known.partitions) words.push(`--partitions ${plan.partitions}`)
+  if (plan.durationMs !== undefined && plan.durationMs !== known.durationMs)
+    words.push(`--seconds ${plan.durationMs / 1000}`)
+  if (plan.faults !== undefined && plan.faults !== known.faults)
+    words.push(`--faults ${plan.faults.join(',') || 'none'}`)
   return words.join(' ')
 }
 
 async function runRepro(path: string, view: string | undefined, io: Io): Promise<number> {
   const plan = await readPlan(path)
   const { violation, notes } =
-    view === undefined ? await runPlan(plan) : await draw(plan, `npm run sim -- --repro ${path}`, view, io)
+    view === undefined ? await runPlan(plan) : await draw(plan, `${commandOf(io)} --repro ${path}`, view, io)
   for (const note of notes) io.print(note)
   if (violation === undefined) {
     io.print('\nall held')

@@ -3,10 +3,13 @@ import { parseArgs } from 'node:util'
 import { faultKinds, faultNames, type FaultKind } from './faults/kinds.ts'
 import { laws } from './checkers/violation.ts'
 import type { PlanOptions } from './plan.ts'
+import { scenarioNames, scenarios, type ScenarioName } from './scenarios.ts'
 
 /** What a user asked for. */
 export interface SwarmOptions {
   readonly plan: PlanOptions
+  /** The one that `plan` follows, apart from what was asked for besides. */
+  readonly scenario: ScenarioName | undefined
   /** The first of the seeds that are run; undefined: drawn. */
   readonly firstSeed: number | undefined
   /** How many; undefined: as many as fit into `minutes`. */
@@ -43,6 +46,7 @@ const settings = {
   seeds: { type: 'string' },
   minutes: { type: 'string' },
   jobs: { type: 'string' },
+  scenario: { type: 'string' },
   faults: { type: 'string' },
   nodes: { type: 'string' },
   partitions: { type: 'string' },
@@ -66,12 +70,14 @@ export function parseOptions(argv: readonly string[]): Command {
   const output = values.output ?? 'table'
   if (output !== 'table' && output !== 'json')
     throw new UsageError(`--output is table or json, not ${output}`)
+  const scenario = scenarioOf(values)
   if (values.view !== undefined && seeds !== 1 && values.repro === undefined)
     throw new UsageError('--view draws one run; --seed N or --repro FILE says which')
   return {
     type: 'run',
     options: {
-      plan: planOptions(values),
+      plan: { ...(scenario === undefined ? {} : scenarios[scenario].plan), ...planOptions(values) },
+      scenario,
       firstSeed: seed ?? firstSeed,
       seeds,
       minutes: number('minutes', values.minutes, 0.01, 10_000) ?? 1,
@@ -114,6 +120,16 @@ function planOptions(values: Values): PlanOptions {
   }
 }
 
+function scenarioOf({ scenario, faults }: Values): ScenarioName | undefined {
+  if (scenario === undefined) return undefined
+  const name = scenarioNames.find((each) => each === scenario)
+  if (name === undefined)
+    throw new UsageError(`--scenario is "${scenario}"; there are ${scenarioNames.join(', ')}`)
+  if (faults !== undefined)
+    throw new UsageError(`--scenario ${name} brings its own faults; leave --faults out`)
+  return name
+}
+
 function faultsOf(list: string | undefined): FaultKind[] | undefined {
   if (list === undefined || list === 'all') return undefined
   if (list === 'none') return []
@@ -139,7 +155,7 @@ function number(name: string, text: string | undefined, least: number, most: num
   throw new UsageError(`--${name} is ${text}; it has to be a number from ${least} to ${most}`)
 }
 
-export function helpText(): string {
+export function helpText(command = 'npm run sim --'): string {
   const lines = (entries: Readonly<Record<string, string>>): string =>
     Object.entries(entries)
       .map(([name, line]) => `  ${name.padEnd(26)}${line}`)
@@ -147,13 +163,14 @@ export function helpText(): string {
   return `Runs whole clusters of the production broker, with production clients, through faults under virtual time.
 One seed is one run, the same on every machine.
 
-usage: npm run sim -- [options]
+usage: ${command} [options]
 
   --seed N                  one run
   --seeds N                 so many runs; without it, as many as fit into --minutes
   --first-seed N            their first seed; default: drawn, and printed
   --minutes N               default 1
   --jobs N                  processes; default: one a core
+  --scenario NAME           a story: certain faults, all of them in each run, and nothing else
   --faults all|none|LIST    kinds that may strike, separated by commas; each seed draws from them. Default all
   --nodes N                 brokers, 1 to 9; default: by the seed
   --partitions N            of the topic; default: by the seed
@@ -168,6 +185,9 @@ usage: npm run sim -- [options]
   --help                    this
 
 Exit code: 0 all held, 1 something did not (what, the seed, the command that replays it, and repro.json), 2 wrong use.
+
+scenarios
+${lines(Object.fromEntries(scenarioNames.map((name) => [name, scenarios[name].line])))}
 
 faults
 ${lines(faultKinds)}

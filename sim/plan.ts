@@ -45,6 +45,8 @@ export interface PlanOptions {
   readonly durationMs?: number
   /** Which kinds may strike. Default: all. */
   readonly faults?: readonly FaultKind[]
+  /** Each of these kinds strikes in each run. Default: a run leaves some of them out. */
+  readonly everyFault?: boolean
 }
 
 /** Draws a run from its seed. The same seed and options give the same plan. */
@@ -58,7 +60,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
   const allowed = options.faults ?? [...worldFaults, ...workFaults]
   const density = random.pick([300, 500, 800])
-  const chosen = allowed.filter(() => random.chance(density))
+  const chosen = allowed.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
   return { seed, nodes, partitions, durationMs, shape, producers, faults, work }

@@ -10,6 +10,7 @@ import { registerLog } from './commands/log.ts'
 import { registerPartition } from './commands/partition.ts'
 import { registerProduce } from './commands/produce.ts'
 import { registerServer } from './commands/server.ts'
+import { registerSim } from './commands/sim.ts'
 import { registerTopic } from './commands/topic.ts'
 import type { CliContext } from './context.ts'
 import { CommandFailure, describeAtLength, describeError, exitCodes } from './failure.ts'
@@ -38,6 +39,7 @@ export function buildProgram(context: CliContext): Command {
   registerConfig(program, context)
   registerLog(program, context)
   registerBench(program, context)
+  registerSim(program, context)
   return program
 }
 

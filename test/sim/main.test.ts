@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { main, type Io } from '../../sim/main.ts'
 import { parseOptions } from '../../sim/options.ts'
 import { drawPlan, type Plan } from '../../sim/plan.ts'
+import { scenarioNames, scenarios } from '../../sim/scenarios.ts'
 import { shrink } from '../../sim/shrink.ts'
 import { ProducerTable } from '../../src/broker/partition/producers.ts'
 
@@ -31,6 +32,8 @@ describe('wrong use', () => {
     [['--speed', '9'], "'--speed'"],
     [['--nodes', '0'], 'nodes is 0'],
     [['--output', 'xml'], 'not xml'],
+    [['--scenario', 'doom'], 'there are nats-lazy-fsync'],
+    [['--scenario', 'bad-disks', '--faults', 'crash'], 'brings its own faults'],
     [['--repro', '/nowhere/repro.json'], "can't be read"],
     [['--seeds', '5', '--view', 'run.html'], 'draws one run'],
   ])('%j is exit code 2, and says what is wrong', async (argv, message) => {
@@ -43,6 +46,27 @@ test('help explains every fault and every check in a line', async () => {
   expect(await main(['--help'], io)).toBe(0)
   expect(printed[0]).toContain('power-loss-all')
   expect(printed[0]).toContain('acknowledged-not-durable')
+})
+
+test.each(scenarioNames)(
+  'scenario %s meets each of its faults in a run, and help explains it',
+  async (name) => {
+    const command = parseOptions(['--scenario', name, '--seed', '5'])
+    if (command.type !== 'run') throw new Error(command.type)
+    const { faults, work } = drawPlan(5, command.options.plan)
+    const kinds = new Set<string>([...faults, ...work].map(({ kind }) => kind))
+    expect(scenarios[name].plan.faults.filter((kind) => !kinds.has(kind))).toEqual([])
+    await main(['--help'], io)
+    expect(printed[0]).toContain(scenarios[name].line)
+  },
+)
+
+test('a scenario runs, and is part of the command that runs it again', { timeout: 60_000 }, async () => {
+  const path = join(folder, 'run.html')
+  const argv = ['--scenario', 'nats-lazy-fsync', '--seed', '3', '--seconds', '3', '--view', path]
+  expect(await main(argv, { ...io, command: 'flotilla sim' })).toBe(0)
+  const page = await readFile(path, 'utf8')
+  expect(page).toContain('"flotilla sim --seed 3 --scenario nats-lazy-fsync --seconds 3"')
 })
 
 test('faults are chosen by name', () => {
