@@ -8,7 +8,10 @@ export class LogAssertionError extends Error {
   }
 }
 
-/** Stays on in production: a log that goes on with a broken invariant writes the breach to disk. */
-export function assert(condition: boolean, id: string, detail: string): asserts condition {
-  if (!condition) throw new LogAssertionError(id, detail)
+/**
+ * Stays on in production: a log that goes on with a broken invariant writes the breach to disk. Bytes that aren't what was
+ * written are no such thing: those are damage, and told as such. `detail` is only called on failure.
+ */
+export function assert(condition: boolean, id: string, detail: () => string): asserts condition {
+  if (!condition) throw new LogAssertionError(id, detail())
 }

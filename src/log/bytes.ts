@@ -7,8 +7,9 @@ export function writeUint64(bytes: Buffer, value: number, at: number): void {
   assert(
     Number.isSafeInteger(value) && value >= 0,
     'log.safe-integer',
-    `${value} is no whole number below 2^53`,
+    () => `${value} is no whole number below 2^53`,
   )
+  assert(at >= 0 && at + 8 <= bytes.length, 'log.uint64-room', () => `at ${at} of ${bytes.length} bytes`)
   bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
   bytes.writeUInt32BE(value % 0x1_0000_0000, at + 4)
 }
@@ -60,6 +61,11 @@ export class RecordWriter {
   /** Bytes with their length (4 bytes) before them. */
   block(value: Uint8Array): this {
     this.uint32(value.length)
+    assert(
+      this.#at + value.length + checksumBytes <= this.#bytes.length,
+      'log.record-room',
+      () => `${value.length} bytes at ${this.#at} of ${this.#bytes.length}`,
+    )
     this.#bytes.set(value, this.#at)
     this.#at += value.length
     return this
@@ -68,7 +74,12 @@ export class RecordWriter {
   /** The record; `key` is where it will stand, so that one in a wrong place is noticed as well. */
   seal(key: Uint8Array): Uint8Array {
     const body = this.#bytes.length - checksumBytes
-    assert(this.#at === body, 'log.record-size', `a record of ${body} bytes was filled with ${this.#at}`)
+    assert(
+      this.#at === body,
+      'log.record-size',
+      () => `a record of ${body} bytes was filled with ${this.#at}`,
+    )
+    assert(key.length > 0, 'log.record-key', () => 'a record without a key')
     this.#bytes.writeUInt32BE(crc32(this.#bytes.subarray(0, body), crc32(key)), body)
     return this.#bytes
   }
@@ -81,6 +92,7 @@ export class RecordReader {
   #at = 0
 
   constructor(record: Uint8Array, key: Uint8Array) {
+    assert(key.length > 0, 'log.record-read-key', () => 'a record without a key')
     this.#bytes = asBuffer(record)
     this.#end = record.length - checksumBytes
     if (this.#end < 0) throw new MalformedBytesError(`a record of ${record.length} bytes is too short`)
@@ -123,6 +135,7 @@ export class RecordReader {
     const at = this.#at
     if (at + count > this.#end) throw new MalformedBytesError('a record is cut short')
     this.#at += count
+    assert(this.#at >= at && this.#at <= this.#end, 'log.record-advance', () => `${count} bytes from ${at}`)
     return at
   }
 }

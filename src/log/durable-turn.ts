@@ -1,4 +1,5 @@
 import type { File, Files } from '../env/index.ts'
+import { assert } from './assert.ts'
 import { FolderDamagedError, MalformedBytesError } from './errors.ts'
 import { decodeTurnNumber, encodeTurnNumber } from './records.ts'
 
@@ -17,6 +18,8 @@ const copies = 2
 export class DurableTurnFile {
   readonly #file: File
   readonly #directory: string
+  /** The newest turn that was read or written here. */
+  #newest = 0
 
   private constructor(file: File, directory: string) {
     this.#file = file
@@ -40,7 +43,10 @@ export class DurableTurnFile {
       const turn = turnIn(bytes.subarray(at, at + copyBytes))
       if (turn !== undefined) newest = Math.max(turn, newest ?? 0)
     }
-    if (newest !== undefined) return newest
+    if (newest !== undefined) {
+      this.#newest = Math.max(this.#newest, newest)
+      return newest
+    }
     throw new FolderDamagedError(
       this.#directory,
       `has a file ${durableTurnName} that isn't what the node wrote, so nobody can tell whether its store has all that it must ` +
@@ -49,7 +55,10 @@ export class DurableTurnFile {
   }
 
   async write(turn: number, options: { readonly sync: boolean }): Promise<void> {
+    assert(turn >= this.#newest, 'log.noted-turn-back', () => `${turn} after ${this.#newest}`)
+    this.#newest = turn
     const copy = encodeTurnNumber(turn, seal)
+    assert(copy.length === copyBytes, 'log.noted-turn-bytes', () => `${copy.length} bytes`)
     await this.#file.write(Array<Uint8Array>(copies).fill(copy), 0)
     if (options.sync) await this.#file.sync()
   }

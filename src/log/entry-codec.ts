@@ -29,7 +29,8 @@ export function headLength(entry: EntryHead): number {
 /** The head as bytes of its own; the payload follows it as it is. */
 export function encodeEntryHead(entry: EntryHead): Uint8Array {
   const bytes = Buffer.allocUnsafe(headLength(entry))
-  writeEntryHead(bytes, entry)
+  const length = writeEntryHead(bytes, entry)
+  assert(length === bytes.length, 'log.head-written', () => `${length} of ${bytes.length}`)
   return bytes
 }
 
@@ -39,9 +40,10 @@ export function writeEntryHead(bytes: Buffer, entry: EntryHead): number {
   assert(
     header.length <= maxHeaderBytes,
     'log.header-limit',
-    `${header.length} bytes, limit ${maxHeaderBytes}`,
+    () => `${header.length} bytes, limit ${maxHeaderBytes}`,
   )
-  assert(payloadBytes <= maxPayloadBytes, 'log.payload-limit', `${payloadBytes} bytes`)
+  assert(payloadBytes <= maxPayloadBytes, 'log.payload-limit', () => `${payloadBytes} bytes`)
+  assert(bytes.length >= headLength(entry), 'log.head-room', () => `${bytes.length} bytes`)
   bytes.writeUInt32BE(headVersion * 0x1_00_0000 + codeOfKind[entry.kind] * 0x1_0000, 0)
   bytes.writeUInt32BE(header.length, 4)
   writeUint64(bytes, entry.index, 8)
@@ -64,6 +66,7 @@ export interface DecodedHead {
 /** Reads a head that starts at `from`. Its header is a view of `bytes`. Throws MalformedBytesError. */
 export function decodeEntryHead(bytes: Uint8Array, from = 0): DecodedHead {
   const all = asBuffer(bytes)
+  assert(from >= 0, 'log.head-from', () => `${from}`)
   if (all.length < from + fixedBytes + checksumBytes)
     throw new MalformedBytesError('an entry head is cut short')
   const version = all[from]!
@@ -89,7 +92,9 @@ export function decodeEntryHead(bytes: Uint8Array, from = 0): DecodedHead {
     payloadBytes: all.readUInt32BE(from + 32),
     payloadCrc32: all.readUInt32BE(from + 36),
   }
-  return { head, length: end + checksumBytes - from }
+  const length = end + checksumBytes - from
+  assert(length === headLength(head), 'log.head-read', () => `${length} bytes, not ${headLength(head)}`)
+  return { head, length }
 }
 
 /** An entry whose payload follows its head, as nodes send it. Header and payload are views of `bytes`. Throws MalformedBytesError. */

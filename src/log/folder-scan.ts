@@ -1,5 +1,6 @@
 import type { Clock, Logger, Store } from '../env/index.ts'
 import type { HardState, LogIndex, SnapshotMark } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { GroupScan } from './group-scan.ts'
 import { groupOfKey, indexOfEntryKey, keyKind, kindRange } from './keys.ts'
 import type { KeyKind } from './keys.ts'
@@ -45,9 +46,11 @@ export class FolderScan {
     this.#damage = damage
     this.#onEntry = onEntry
     this.#reportedMs = clock.nowMs()
+    assert(limits.tailBytes >= 0, 'log.scan-tail', () => `${limits.tailBytes} bytes`)
   }
 
   async run(folderDamage: string | undefined): Promise<void> {
+    assert(this.entries === 0 && this.#scans.size === 0, 'log.scan-once', () => `${this.entries} entries`)
     await this.#records(keyKind.destroyed, 'mark of destruction', (groupId, value, key) => {
       decodeText(value, key)
       this.destroyed.add(groupId)
@@ -66,6 +69,7 @@ export class FolderScan {
     })
     await this.#allEntries()
     for (const groupId of this.groupIds()) {
+      assert(!this.destroyed.has(groupId), 'log.scan-destroyed', () => `group ${groupId}`)
       const scan = this.group(groupId)
       scan.finish()
       scan.damage = this.#damage.get(groupId) ?? folderDamage ?? scan.damage
@@ -85,6 +89,7 @@ export class FolderScan {
         hardState: this.#hardStates.get(groupId),
         applied: this.#applied.get(groupId),
       }
+      assert(this.#seen.has(groupId), 'log.scan-unseen', () => `group ${groupId}`)
       scan = new GroupScan(groupId, records, this.#limits.tailBytes)
       this.#scans.set(groupId, scan)
     }
@@ -98,6 +103,7 @@ export class FolderScan {
   ): Promise<void> {
     for await (const [key, value] of this.#store.iterate(kindRange(kind))) {
       const groupId = groupOfKey(key)
+      assert(key[0] === kind, 'log.scan-kind', () => `kind ${key[0]} in place of ${kind}`)
       try {
         take(groupId, value, key)
       } catch (error) {
@@ -109,8 +115,12 @@ export class FolderScan {
   }
 
   async #allEntries(): Promise<void> {
+    let newest = 0
     for await (const [key, value] of this.#store.iterate(kindRange(keyKind.entry))) {
       const groupId = groupOfKey(key)
+      assert(key[0] === keyKind.entry, 'log.scan-entry-kind', () => `kind ${key[0]}`)
+      assert(groupId >= newest, 'log.scan-order', () => `group ${groupId} after ${newest}`)
+      newest = groupId
       if (this.destroyed.has(groupId)) continue
       this.#seen.add(groupId)
       const group = this.group(groupId)
@@ -127,6 +137,7 @@ export class FolderScan {
 
   #reportProgress(): void {
     const nowMs = this.#clock.nowMs()
+    assert(nowMs >= this.#reportedMs, 'log.scan-clock', () => `${nowMs} after ${this.#reportedMs}`)
     if (nowMs - this.#reportedMs < progressEveryMs) return
     this.#reportedMs = nowMs
     this.#logger.info({ groups: this.#seen.size, entries: this.entries }, 'reading the log')

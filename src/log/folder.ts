@@ -1,4 +1,5 @@
 import type { Files, Store } from '../env/index.ts'
+import { assert } from './assert.ts'
 import { FolderMismatchError, MalformedBytesError } from './errors.ts'
 import { clusterIdKey, identityKey } from './keys.ts'
 import { decodeIdentity, decodeText, encodeIdentity, encodeText } from './records.ts'
@@ -15,6 +16,7 @@ const foreignNames = /^(?:\..*|lost\+found)$/
 
 /** Refuses a folder that holds something, but not a store. Call before the store is opened, for that creates it. */
 export async function checkFolder(files: Files, directory: string): Promise<void> {
+  assert(directory !== '', 'log.folder-path', () => 'a data folder without a name')
   const names = await files.list(directory)
   if (names.includes(storeName)) return
   const other = names.filter((name) => !foreignNames.test(name))
@@ -33,6 +35,8 @@ export async function claimFolder(
   identity: FolderIdentity,
   durableTurn: number,
 ): Promise<void> {
+  assert(identity.clusterName !== '' && identity.nodeId !== '', 'log.identity', () => directory)
+  assert(Number.isSafeInteger(durableTurn) && durableTurn >= 0, 'log.claimed-turn', () => `${durableTurn}`)
   const found = await store.get(identityKey)
   if (found === undefined) {
     // An empty store in a folder that was used has lost everything, and with it what this node voted for.
@@ -77,6 +81,7 @@ export function readIdentity(directory: string, found: Uint8Array): FolderIdenti
         'format: run the newer build, or choose another folder with --data',
     )
   }
+  assert(decoded.formatVersion === formatVersion, 'log.identity-version', () => `${decoded.formatVersion}`)
   return decoded.identity
 }
 

@@ -1,6 +1,7 @@
 import { chain, decodeConfiguration } from '../raft/index.ts'
 import type { Configuration, HardState, LogIndex, LogMark, SnapshotMark, TermRun } from '../raft/types.ts'
 import { asDigest, asLogIndex, asTerm } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import type { GroupState, SegmentState } from './group-state.ts'
 import { decodeStoredEntry } from './records.ts'
@@ -51,6 +52,8 @@ export class GroupScan {
     this.applied = applied !== undefined && applied.index > this.lowEnd.index ? applied : undefined
     this.last = { index: this.lowEnd.index, term: this.lowEnd.term, digest: this.lowEnd.digest }
     this.configuration = this.lowEnd.configuration
+    assert(this.appliedIndex >= this.lowEnd.index, 'log.scan-applied', () => `group ${groupId}`)
+    assert(this.last.index === this.lowEnd.index, 'log.scan-start', () => `group ${groupId}`)
   }
 
   get appliedIndex(): LogIndex {
@@ -60,6 +63,7 @@ export class GroupScan {
   /** The next stored entry, in the order of the keys. */
   add(index: LogIndex, value: Uint8Array): void {
     if (this.damage !== undefined) return
+    assert(this.last.index >= this.lowEnd.index, 'log.scan-low-end', () => `group ${this.groupId}`)
     if (index <= this.lowEnd.index) {
       this.leftBelow = true
       return
@@ -97,6 +101,11 @@ export class GroupScan {
     if (this.termRuns.at(-1)?.term !== head.term) this.termRuns.push({ firstIndex: index, term: head.term })
     this.last = { index, term: head.term, digest: head.digest }
     this.entries++
+    assert(
+      this.entries === this.last.index - this.lowEnd.index,
+      'log.scan-count',
+      () => `group ${this.groupId}: ${this.entries} entries up to ${this.last.index}`,
+    )
     this.#entryBytes += valueBytes
     this.#addToTail(stored)
   }
@@ -123,6 +132,8 @@ export class GroupScan {
       this.#tail = this.#tail.slice(this.#tailStart)
       this.#tailStart = 0
     }
+    assert(this.#tailStart <= this.#tail.length, 'log.tail-start', () => `${this.#tailStart}`)
+    assert(this.#tailSum >= 0, 'log.tail-sum', () => `${this.#tailSum}`)
   }
 
   /** Entries that end the log, for a core to start with. */
@@ -139,6 +150,11 @@ export class GroupScan {
   finish(): void {
     if (this.damage !== undefined) return
     const { last, hardState, appliedIndex } = this
+    assert(
+      (this.termRuns.at(-1)?.term ?? this.lowEnd.term) === last.term,
+      'log.scan-run',
+      () => `group ${this.groupId}: the last run isn't of term ${last.term}`,
+    )
     if (hardState.commit > last.index) {
       this.damage = `entry ${last.index + 1} is missing: entries up to ${hardState.commit} were committed`
     } else if (appliedIndex > last.index) {
@@ -152,6 +168,9 @@ export class GroupScan {
     const { groupId, last, hardState } = this
     const { index, term, digest } = this.lowEnd
     const segments = this.segments()
+    assert(this.damage === undefined, 'log.state-of-damaged', () => `group ${groupId}: ${this.damage}`)
+    assert(hardState.term >= last.term, 'log.state-term', () => `group ${groupId}: ${hardState.term}`)
+    assert(this.appliedIndex <= last.index, 'log.state-applied', () => `group ${groupId}`)
     return {
       groupId,
       lowEnd: { index, term, digest },

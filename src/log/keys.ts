@@ -1,5 +1,6 @@
 import type { LogIndex } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { asBuffer, readUint64, writeUint64 } from './bytes.ts'
 import type { GroupId, Offset } from './types.ts'
 import { asGroupId } from './types.ts'
@@ -37,6 +38,7 @@ export const turnSlots = 65_536
 
 export function turnSlotKey(turn: number): Uint8Array {
   const slot = turn % turnSlots
+  assert(Number.isSafeInteger(turn) && turn >= 0, 'log.turn-slot', () => `turn ${turn}`)
   return Uint8Array.of(keyKind.turnSlot, slot >> 8, slot & 0xff)
 }
 
@@ -83,6 +85,7 @@ export function groupRange(kind: KeyKind, groupId: GroupId): Range {
 
 /** The entries `from` to `to`, both included. */
 export function entryRange(groupId: GroupId, from: number, to: number): Range {
+  assert(from <= to + 1, 'log.entry-range', () => `group ${groupId}: ${from} to ${to}`)
   return { gte: entryKey(groupId, from), lt: entryKey(groupId, to + 1) }
 }
 
@@ -90,6 +93,7 @@ export function entryRange(groupId: GroupId, from: number, to: number): Range {
 export function justAfter(bytes: Uint8Array): Uint8Array {
   const next = new Uint8Array(bytes.length + 1)
   next.set(bytes)
+  assert(bytes.length > 0, 'log.after-key', () => 'an empty key')
   return next
 }
 

@@ -1,6 +1,7 @@
 import type { Logger, Store, StoreOperation } from '../env/index.ts'
 import type { LogIndex } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { MalformedBytesError } from './errors.ts'
 import { withPayload } from './entry-codec.ts'
 import {
@@ -38,6 +39,7 @@ export interface LastTurn {
 
 /** `durable`: the newest turn that is known to have been durable as a whole. */
 export async function readLastTurn(store: Store, durable: number): Promise<LastTurn> {
+  assert(Number.isSafeInteger(durable) && durable >= 0, 'log.durable-turn', () => `${durable}`)
   const value = await store.get(turnKey)
   if (value === undefined) return lastTurn(0, durable, [])
   try {
@@ -72,10 +74,17 @@ export async function missingTurns(store: Store, newest: number): Promise<number
   for (let turn = Math.max(1, newest - turnSlots + 1); turn <= newest; turn++) {
     if ((slots.get(turn % turnSlots) ?? 0) < turn) missing.push(turn)
   }
+  assert(slots.size <= turnSlots, 'log.turn-slots', () => `${slots.size}`)
+  assert(
+    missing.length <= Math.min(newest, turnSlots),
+    'log.missing-turns',
+    () => `${missing.length} of ${newest}`,
+  )
   return missing
 }
 
 function lastTurn(turn: number, durable: number, extents: TurnRecord['extents']): LastTurn {
+  assert(turn >= 0, 'log.newest-turn', () => `${turn}`)
   if (durable <= turn) return { turn, certain: durable === turn, damage: undefined, extents }
   const damage = `the store's newest turn is ${turn}, but turn ${durable} was durable: what came between is lost`
   return { turn: durable, certain: false, damage, extents: [] }
@@ -93,6 +102,11 @@ export async function checkLastTurn(
   logger: Logger,
 ): Promise<Map<GroupId, string>> {
   const damage = new Map<GroupId, string>()
+  assert(
+    last.damage === undefined || (!last.certain && last.extents.length === 0),
+    'log.last-turn-damage',
+    () => `turn ${last.turn}: ${last.damage}`,
+  )
   for (const { groupId, firstIndex } of last.extents) {
     const broken = await firstBrokenExtent(store, segments, groupId, firstIndex)
     if (broken === undefined) continue
@@ -125,6 +139,7 @@ async function makeDurable(
   last: LastTurn,
   damage: ReadonlyMap<GroupId, string>,
 ): Promise<void> {
+  assert(!last.certain, 'log.settled-turn', () => `turn ${last.turn}`)
   for (const { groupId, firstIndex } of last.extents) {
     if (damage.has(groupId)) continue
     const named = new Set<number>()
@@ -172,6 +187,7 @@ async function firstBrokenExtent(
     if (stored.payload.type === 'inline') continue
     const { segment, position } = stored.payload.extent
     const index = indexOfEntryKey(key)
+    assert(index >= firstIndex, 'log.extent-before', () => `entry ${index} before ${firstIndex}`)
     if (!present.has(segment)) return { index, detail: `segment ${segment} isn't there` }
     try {
       withPayload(stored.head, await segments.read(groupId, segment, position, stored.head.payloadBytes))
@@ -205,6 +221,11 @@ async function cutBefore(store: Store, groupId: GroupId, first: LogIndex): Promi
   }
   const { lt } = groupRange(keyKind.entry, groupId)
   for await (const [key] of store.iterate({ gte: entryKey(groupId, first), lt })) {
+    assert(
+      indexOfEntryKey(key) >= first,
+      'log.cut-from',
+      () => `entry ${indexOfEntryKey(key)} before ${first}`,
+    )
     operations.push({ type: 'del', key })
   }
   await store.batch(operations, { sync: true })

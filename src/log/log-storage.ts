@@ -138,6 +138,12 @@ class NodeLogStorage implements LogStorage {
     this.#turn = recovery.turn
     this.#notedTurn = recovery.turn
     this.#clusterId = clusterId
+    assert(recovery.turn >= 0, 'log.recovered-turn', () => `${recovery.turn}`)
+    assert(
+      recovery.groups.size <= recovery.recovered.size,
+      'log.recovered-groups',
+      () => `${recovery.groups.size} of ${recovery.recovered.size}`,
+    )
     this.recovered = recovery.recovered
     this.#damaged = new Set(
       [...recovery.recovered.values()].filter(({ ok }) => !ok).map(({ groupId }) => groupId),
@@ -152,6 +158,7 @@ class NodeLogStorage implements LogStorage {
 
   async setClusterId(clusterId: string): Promise<void> {
     if (this.#clusterId === clusterId) return
+    assert(clusterId !== '', 'log.cluster-id', () => this.#directory)
     if (this.#clusterId !== undefined) {
       throw new FolderMismatchError(
         this.#directory,
@@ -165,8 +172,12 @@ class NodeLogStorage implements LogStorage {
 
   async commit(turn: readonly GroupWrite[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    assert(this.#closing === undefined, 'log.commit-while-open', 'a turn after close()')
-    assert(this.#committing === undefined, 'log.one-commit-at-a-time', `turn ${this.#turn + 1} is under way`)
+    assert(this.#closing === undefined, 'log.commit-while-open', () => 'a turn after close()')
+    assert(
+      this.#committing === undefined,
+      'log.one-commit-at-a-time',
+      () => `turn ${this.#turn + 1} is under way`,
+    )
     if (turn.length === 0) return
     this.#committing =
       this.#ownTurn === undefined ? this.#commit(turn) : this.#commitAfter(this.#ownTurn, turn)
@@ -200,7 +211,9 @@ class NodeLogStorage implements LogStorage {
     )
     await this.#writing(() => this.#write(plan))
     this.#turn++
+    assert(plan.turn === this.#turn, 'log.turn-counted', () => `${plan.turn}, not ${this.#turn}`)
     for (const [groupId, state] of plan.groups) {
+      assert(state === undefined || state.groupId === groupId, 'log.planned-group', () => `group ${groupId}`)
       if (state !== undefined) this.#groups.set(groupId, state)
       else this.#groups.delete(groupId)
       this.#damaged.delete(groupId)
@@ -211,6 +224,8 @@ class NodeLogStorage implements LogStorage {
 
   async #write(plan: TurnPlan): Promise<void> {
     const { operations, segmentWrites, segmentsFirst } = plan
+    assert(operations.length >= 2, 'log.turn-recorded', () => `turn ${plan.turn}`)
+    assert(!segmentsFirst || segmentWrites.length > 0, 'log.segments-first', () => `turn ${plan.turn}`)
     if (segmentWrites.length === 0) {
       await this.#store.batch(operations, { sync: true })
       return
@@ -234,6 +249,7 @@ class NodeLogStorage implements LogStorage {
 
   async #note(sync: boolean): Promise<void> {
     const turn = this.#turn
+    assert(this.#notedTurn <= turn, 'log.noted-later', () => `${this.#notedTurn} > ${turn}`)
     if (this.#notedTurn === turn) return
     await this.#writing(() => this.#durableTurn.write(turn, { sync }))
     this.#notedTurn = turn
@@ -250,6 +266,7 @@ class NodeLogStorage implements LogStorage {
 
   #fail(error: unknown): StorageFailedError {
     if (this.#failure === undefined) {
+      assert(!(error instanceof StorageFailedError), 'log.failure-first', () => String(error))
       this.#failure = new StorageFailedError(error)
       this.#logger.error({ err: error, turn: this.#turn + 1 }, 'the storage failed and takes no more writes')
     }
@@ -267,10 +284,11 @@ class NodeLogStorage implements LogStorage {
 
   async #quarantine(groupId: GroupId, reason: string): Promise<string> {
     if (this.#failure !== undefined) throw this.#failure
-    assert(this.#closing === undefined, 'log.quarantine-while-open', `group ${groupId} after close()`)
+    assert(reason !== '', 'log.quarantine-reason', () => `group ${groupId}`)
+    assert(this.#closing === undefined, 'log.quarantine-while-open', () => `group ${groupId} after close()`)
     await this.#betweenTurns()
     const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
-    assert(isKnown, 'log.group-known', `group ${groupId} is to be put aside and isn't there`)
+    assert(isKnown, 'log.quarantined-known', () => `group ${groupId} is to be put aside and isn't there`)
     this.#damaged.add(groupId)
     // A start in the middle of this must not take what is left for whole.
     const key = groupKey(keyKind.damage, groupId)
@@ -286,6 +304,11 @@ class NodeLogStorage implements LogStorage {
     } finally {
       this.#ownTurn = undefined
     }
+    assert(
+      !this.#groups.has(groupId) && !this.#damaged.has(groupId),
+      'log.quarantined-gone',
+      () => `group ${groupId}`,
+    )
     this.#logger.warn({ groupId, reason, directory: target }, 'a group was put aside')
     return target
   }
@@ -296,9 +319,12 @@ class NodeLogStorage implements LogStorage {
       await (this.#committing ?? this.#ownTurn)?.catch(() => undefined)
     }
     if (this.#failure !== undefined) throw this.#failure
+    assert(this.#committing === undefined, 'log.between-turns', () => `turn ${this.#turn + 1}`)
   }
 
   async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+    assert(from >= 0, 'log.read-from', () => `group ${groupId}: ${from}`)
+    assert(maxBytes >= 0, 'log.read-bytes', () => `group ${groupId}: ${maxBytes} bytes`)
     return readEntries(this.#store, this.#segments, () => this.#state(groupId), from, to, maxBytes)
   }
 
@@ -311,7 +337,14 @@ class NodeLogStorage implements LogStorage {
       try {
         const snapshot = decodeSnapshot(mark, markKey, folded, stateKey)
         // A turn may have moved it between the two reads.
-        if (snapshot !== undefined) return snapshot
+        if (snapshot !== undefined) {
+          assert(
+            snapshot.index >= lowEnd.index,
+            'log.low-end-back',
+            () => `${snapshot.index} < ${lowEnd.index}`,
+          )
+          return snapshot
+        }
       } catch (error) {
         if (!(error instanceof MalformedBytesError)) throw error
         throw new DamagedEntryError(groupId, lowEnd.index, undefined, error.message, { cause: error })
@@ -327,12 +360,14 @@ class NodeLogStorage implements LogStorage {
   }
 
   async findByOffset(groupId: GroupId, offset: Offset): Promise<IndexPoint | undefined> {
+    assert(offset >= 0, 'log.find-offset', () => `group ${groupId}: ${offset}`)
     const { gte } = groupRange(keyKind.byOffset, groupId)
     const range = { gte, lt: byOffsetKey(groupId, asOffset(offset + 1)) }
     return lastSignpost(this.#store, () => this.#state(groupId), range, this.#logger)
   }
 
   async findByTime(groupId: GroupId, timeMs: number): Promise<IndexPoint | undefined> {
+    assert(Number.isFinite(timeMs), 'log.find-time', () => `group ${groupId}: ${timeMs}`)
     const { gte } = groupRange(keyKind.byTime, groupId)
     const range = { gte, lt: byTimeKey(groupId, Math.max(0, Math.ceil(timeMs)), 0) }
     return lastSignpost(this.#store, () => this.#state(groupId), range, this.#logger)
@@ -348,7 +383,7 @@ class NodeLogStorage implements LogStorage {
 
   #state(groupId: GroupId): GroupState {
     const state = this.#groups.get(groupId)
-    assert(state !== undefined, 'log.group-known', `group ${groupId} isn't there, or is damaged`)
+    assert(state !== undefined, 'log.group-known', () => `group ${groupId} isn't there, or is damaged`)
     return state
   }
 
@@ -360,6 +395,7 @@ class NodeLogStorage implements LogStorage {
   async #close(): Promise<void> {
     this.#cancelNote?.()
     await this.#committing?.catch(() => undefined)
+    assert(this.#committing === undefined, 'log.closed-between-turns', () => `turn ${this.#turn + 1}`)
     await Promise.allSettled(this.#puttingAside.values())
     await this.#sweeper.close()
     await this.#noting

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import type { File, Files, KeyValue, Store } from '../env/index.ts'
-import { groupRange, keyKind } from './keys.ts'
+import { assert } from './assert.ts'
+import { groupOfKey, groupRange, keyKind } from './keys.ts'
 import type { SegmentFiles } from './segments.ts'
 import type { GroupId } from './types.ts'
 
@@ -39,6 +40,7 @@ export async function putAside(
   const base = `${directory}/${quarantineName}`
   await files.makeDirectory(base)
   const target = `${base}/${groupId}.${nextNumber(await files.list(base), groupId)}`
+  assert(!(await files.list(base)).includes(target.slice(base.length + 1)), 'log.aside-new', () => target)
   await files.makeDirectory(target)
   const file = await files.open(`${target}/${quarantinedRecordsName}`)
   try {
@@ -67,6 +69,11 @@ async function copyRecords(store: Store, groupId: GroupId, file: File): Promise<
   let gathered = 0
   let position = 0
   const flush = async (): Promise<void> => {
+    assert(
+      chunks.reduce((sum, chunk) => sum + chunk.length, 0) === gathered,
+      'log.aside-gathered',
+      () => `${gathered} bytes at ${position}`,
+    )
     await file.write(chunks, position)
     position += gathered
     chunks = []
@@ -74,6 +81,7 @@ async function copyRecords(store: Store, groupId: GroupId, file: File): Promise<
   }
   for (const kind of groupKinds) {
     for await (const pair of store.iterate(groupRange(kind, groupId))) {
+      assert(groupOfKey(pair[0]) === groupId, 'log.aside-group', () => `group ${groupOfKey(pair[0])}`)
       const record = encodeRecord(pair)
       chunks.push(record)
       gathered += record.length
@@ -91,6 +99,7 @@ function encodeRecord([key, value]: KeyValue): Uint8Array {
   bytes.set(key, 8)
   bytes.set(value, 8 + key.length)
   const end = bytes.length - 4
+  assert(8 + key.length + value.length === end, 'log.aside-record', () => `${end} bytes`)
   bytes.writeUInt32BE(crc32(bytes.subarray(0, end)), end)
   return bytes
 }

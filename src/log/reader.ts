@@ -1,6 +1,7 @@
 import type { Logger, Store } from '../env/index.ts'
 import type { Entry, LogIndex } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import { DamagedEntryError, EntriesCompactedError, MalformedBytesError } from './errors.ts'
 import type { GroupState } from './group-state.ts'
@@ -32,6 +33,12 @@ export async function readEntries(
     throw error
   })
   refuseCompacted(stateNow(), from)
+  assert(heads[0]!.head.index === from, 'log.read-first', () => `group ${groupId}: ${from}`)
+  assert(
+    heads.length <= end - from + 1,
+    'log.read-more',
+    () => `group ${groupId}: ${heads.length} from ${from}`,
+  )
   return loadPayloads(segments, stateNow, heads)
 }
 
@@ -58,6 +65,7 @@ async function readHeads(
     if (heads.length > 0 && bytes > maxBytes) return heads
     heads.push(stored)
     expected++
+    assert(expected === from + heads.length, 'log.read-contiguous', () => `group ${groupId}: ${expected}`)
   }
   if (heads.length === 0) throw new DamagedEntryError(groupId, asLogIndex(from), undefined, "it isn't there")
   return heads
@@ -96,6 +104,7 @@ async function loadPayloads(
     }
     const { segment, position } = payload.extent
     const { count, length } = adjacent(heads, at)
+    assert(count >= 1, 'log.read-adjacent', () => `group ${groupId}: entry ${head.index}`)
     refuseRemoved(stateNow(), segment, head.index)
     const bytes = await segments.read(groupId, segment, position, length)
     let start = 0
@@ -106,6 +115,7 @@ async function loadPayloads(
     }
     at += count
   }
+  assert(entries.length === heads.length, 'log.read-complete', () => `group ${groupId}: ${entries.length}`)
   return entries
 }
 
@@ -131,6 +141,8 @@ function adjacent(heads: readonly StoredEntry[], from: number): { count: number;
     length += head.payloadBytes
     count++
   }
+  assert(count <= heads.length - from, 'log.adjacent-count', () => `${count} from ${from}`)
+  assert(count <= 1 || length <= mostBytesPerRead, 'log.adjacent-bytes', () => `${length} bytes`)
   return { count, length }
 }
 

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import { decodeConfiguration, encodeConfiguration } from '../raft/index.ts'
 import type { Entry, HardState, LogIndex, Snapshot, SnapshotMark } from '../raft/types.ts'
 import { asDigest, asLogIndex, asNodeId, asTerm } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { asBuffer, readUint64, RecordReader, RecordWriter, writeUint64 } from './bytes.ts'
 import type { EntryHead } from './entry-codec.ts'
 import { decodeEntryHead, headLength, writeEntryHead } from './entry-codec.ts'
@@ -41,6 +42,7 @@ export function encodeInlineEntry(entry: Entry): Uint8Array {
     bytes.set(chunk, at)
     at += chunk.length
   }
+  assert(at === bytes.length, 'log.inline-bytes', () => `entry ${entry.index}: ${at} of ${bytes.length}`)
   return bytes
 }
 
@@ -48,6 +50,8 @@ export function encodeInlineEntry(entry: Entry): Uint8Array {
 export function encodeExtentEntry(entry: Entry, extent: Extent): Uint8Array {
   const bytes = Buffer.allocUnsafe(headLength(entry) + extentBytes)
   const at = writeEntryHead(bytes, entry)
+  assert(extent.segment >= 1, 'log.extent-segment', () => `entry ${entry.index}: segment ${extent.segment}`)
+  assert(at + extentBytes === bytes.length, 'log.extent-bytes', () => `entry ${entry.index}: ${at}`)
   bytes[at] = placement.extent
   bytes.writeUInt32BE(extent.segment, at + 1)
   writeUint64(bytes, extent.position, at + 5)
@@ -82,6 +86,7 @@ function decodeExtent(bytes: Buffer, head: EntryHead): Extent {
 }
 
 export function encodeIdentity(identity: FolderIdentity, formatVersion: number, key: Uint8Array): Uint8Array {
+  assert(formatVersion >= 1, 'log.format-version', () => `${formatVersion}`)
   const clusterName = utf8Encoder.encode(identity.clusterName)
   const nodeId = utf8Encoder.encode(identity.nodeId)
   return new RecordWriter(4 + 4 + clusterName.length + 4 + nodeId.length)
@@ -131,9 +136,14 @@ export interface TurnRecord {
 }
 
 export function encodeTurn(record: TurnRecord, key: Uint8Array): Uint8Array {
+  const groups = new Set(record.extents.map(({ groupId }) => groupId))
+  assert(groups.size === record.extents.length, 'log.turn-group-twice', () => `turn ${record.turn}`)
   const writer = new RecordWriter(8 + 4 + 16 * record.extents.length)
   writer.uint64(record.turn).uint32(record.extents.length)
-  for (const { groupId, firstIndex } of record.extents) writer.uint64(groupId).uint64(firstIndex)
+  for (const { groupId, firstIndex } of record.extents) {
+    assert(firstIndex >= 1, 'log.turn-first-index', () => `group ${groupId}: ${firstIndex}`)
+    writer.uint64(groupId).uint64(firstIndex)
+  }
   return writer.seal(key)
 }
 
@@ -161,6 +171,7 @@ export function decodeTurnNumber(bytes: Uint8Array, key: Uint8Array): number {
 }
 
 export function encodeGroup(lowEnd: SnapshotMark, key: Uint8Array): Uint8Array {
+  assert(lowEnd.index > 0 || lowEnd.digest === 0n, 'log.low-end-origin', () => `${lowEnd.digest}`)
   const configuration = encodeConfiguration(lowEnd.configuration)
   return new RecordWriter(8 + 8 + 8 + 4 + configuration.length)
     .uint64(lowEnd.index)
@@ -181,6 +192,9 @@ export function decodeGroup(bytes: Uint8Array, key: Uint8Array): SnapshotMark {
 }
 
 export function encodeHardState(state: HardState, key: Uint8Array): Uint8Array {
+  // Nobody is written as no bytes.
+  assert(state.votedFor !== '', 'log.vote-for-nobody', () => `in term ${state.term}`)
+  assert(state.votedFor === undefined || state.term > 0, 'log.vote-term', () => `${state.votedFor}`)
   const votedFor = utf8Encoder.encode(state.votedFor ?? '')
   return new RecordWriter(8 + 8 + 4 + votedFor.length)
     .uint64(state.term)

@@ -1,6 +1,7 @@
 import type { Clock, Logger, Store, StoreOperation } from '../env/index.ts'
 import type { Bootstrap, Entry } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import { MalformedBytesError } from './errors.ts'
 import { FolderScan } from './folder-scan.ts'
@@ -62,6 +63,8 @@ export async function recover(
       sweeps.push({ type: 'below', groupId, from: 0, to: group.lowEnd.index, segments: [] })
   }
   await warnOfUnknownDirectories(segments, recovered, scan.destroyed, logger)
+  assert(recovered.size === scan.groupIds().length, 'log.recovered-all', () => `${recovered.size}`)
+  assert(groups.size <= recovered.size, 'log.recovered-sound', () => `${groups.size} of ${recovered.size}`)
   const damaged = recovered.size - groups.size
   const ms = Math.round(clock.nowMs() - startedMs)
   logger.info(
@@ -81,6 +84,7 @@ async function settleLastTurn(
   last: LastTurn,
   groupIds: readonly GroupId[],
 ): Promise<void> {
+  assert(last.damage === undefined || !last.certain, 'log.lost-turn-certain', () => `turn ${last.turn}`)
   if (last.damage !== undefined) {
     const operations: StoreOperation[] = []
     const record = { turn: last.turn, extents: [] }
@@ -106,6 +110,7 @@ async function compareSegments(segments: SegmentFiles, group: GroupScan): Promis
   const named = new Map(group.segments().map((segment) => [segment.number, segment]))
   for (const { number, bytes, lastIndex } of named.values()) {
     const size = found.get(number)
+    assert(bytes >= 0 && lastIndex <= group.last.index, 'log.segment-named', () => `${number}: ${lastIndex}`)
     if (size !== undefined && size >= bytes) continue
     const fault = size === undefined ? "isn't there" : `has ${size} bytes of ${bytes}`
     group.damage = `segment ${number}, with entries up to ${lastIndex}, ${fault}`
@@ -113,6 +118,8 @@ async function compareSegments(segments: SegmentFiles, group: GroupScan): Promis
   }
   for (const [number, size] of found) {
     const segment = named.get(number)
+    // All that is named is there by now; a group with damage loses nothing.
+    assert(group.damage === undefined, 'log.remove-unnamed', () => `group ${groupId}: ${group.damage}`)
     if (segment === undefined) await segments.remove(groupId, number)
     else if (size > segment.bytes) await segments.truncate(groupId, number, segment.bytes)
   }
@@ -129,6 +136,17 @@ async function loadTail(segments: SegmentFiles, group: GroupScan): Promise<reado
       return []
     }
   }
+  const newest = entries.at(-1)
+  assert(
+    newest === undefined || newest.index === group.last.index,
+    'log.tail-last',
+    () => `group ${group.groupId}: ${newest?.index}, not ${group.last.index}`,
+  )
+  assert(
+    newest === undefined || newest.digest === group.last.digest,
+    'log.tail-digest',
+    () => `group ${group.groupId}: at ${newest?.index}`,
+  )
   return entries
 }
 
@@ -148,6 +166,7 @@ async function loadLowEndState(store: Store, group: GroupScan): Promise<Uint8Arr
   if (value === undefined) return undefined
   try {
     const { index, state } = decodeState(value, key)
+    assert(group.damage === undefined, 'log.low-end-of-damaged', () => `group ${group.groupId}`)
     if (index === group.lowEnd.index) return state
     group.damage = `the state at its low end is of entry ${index}, and the low end is ${group.lowEnd.index}`
   } catch (error) {
@@ -160,6 +179,14 @@ async function loadLowEndState(store: Store, group: GroupScan): Promise<Uint8Arr
 function bootstrapOf(group: GroupScan, tail: readonly Entry[]): Bootstrap {
   const { hardState, lowEnd, last, termRuns, appliedIndex, configuration } = group
   const commit = asLogIndex(Math.max(hardState.commit, lowEnd.index))
+  assert(commit <= last.index, 'log.start-commit', () => `group ${group.groupId}: ${commit} > ${last.index}`)
+  assert(appliedIndex <= last.index, 'log.start-applied', () => `group ${group.groupId}: ${appliedIndex}`)
+  assert(hardState.term >= last.term, 'log.start-term', () => `group ${group.groupId}: ${hardState.term}`)
+  assert(
+    appliedIndex + tail.length >= last.index,
+    'log.start-tail',
+    () => `group ${group.groupId}: ${tail.length} entries after ${appliedIndex}`,
+  )
   return {
     hardState: { ...hardState, commit },
     lowEnd,

@@ -31,6 +31,8 @@ export class SegmentFiles {
 
   /** Writes and syncs them all, and the names of new files and directories with them. */
   async write(writes: readonly SegmentWrite[]): Promise<void> {
+    const names = new Set(writes.map(({ groupId, segment }) => `${groupId}/${segment}`))
+    assert(names.size === writes.length, 'log.segment-written-twice', () => `${writes.length} writes`)
     let next = 0
     const worker = async (): Promise<void> => {
       for (let write = writes[next++]; write !== undefined; write = writes[next++]) await this.#write(write)
@@ -41,6 +43,8 @@ export class SegmentFiles {
 
   async #write(write: SegmentWrite): Promise<void> {
     const { groupId, segment, chunks, position, created } = write
+    assert(chunks.length > 0, 'log.segment-chunks', () => `${groupId}/${segment}`)
+    assert(position >= 0 && (!created || position === 0), 'log.segment-position', () => `${position}`)
     if (created) await this.#makeDirectory(groupId)
     await this.#using(groupId, segment, async (file) => {
       await file.write(chunks, position)
@@ -66,6 +70,7 @@ export class SegmentFiles {
 
   /** `length` bytes, or fewer where the file ends. The file must exist and not have been removed. */
   async read(groupId: GroupId, segment: number, position: number, length: number): Promise<Uint8Array> {
+    assert(position >= 0 && length >= 0, 'log.segment-read', () => `${length} bytes at ${position}`)
     return this.#using(groupId, segment, (file) => file.read(position, length))
   }
 
@@ -78,6 +83,7 @@ export class SegmentFiles {
       // An open that is under way would otherwise create the file anew.
       await open.opening
     }
+    assert(!this.#open.has(path), 'log.segment-removed-open', () => path)
     await this.#files.remove(path)
   }
 
@@ -88,6 +94,7 @@ export class SegmentFiles {
 
   /** Moves all files of a group, which must not be written to meanwhile, to another directory of the folder; durable. */
   async moveGroup(groupId: GroupId, to: string): Promise<void> {
+    assert(to !== this.#groupDirectory(groupId), 'log.segment-moved-onto-itself', () => to)
     await this.#dropGroup(groupId)
     if (!(await this.directories()).includes(String(groupId))) return
     await this.#files.rename(this.#groupDirectory(groupId), to)
@@ -103,9 +110,15 @@ export class SegmentFiles {
       await open.opening.catch(() => undefined)
     }
     this.#knownDirectories.delete(groupId)
+    assert(
+      ![...this.#open.keys()].some((path) => path.startsWith(prefix)),
+      'log.segment-group-open',
+      () => `group ${groupId}`,
+    )
   }
 
   async truncate(groupId: GroupId, segment: number, length: number): Promise<void> {
+    assert(length >= 0, 'log.segment-truncate', () => `${groupId}/${segment} to ${length}`)
     await this.#using(groupId, segment, (file) => file.truncate(length))
   }
 
@@ -128,10 +141,12 @@ export class SegmentFiles {
   async close(): Promise<void> {
     const open = [...this.#open]
     for (const [path, file] of open) this.#drop(path, file)
+    assert(this.#open.size === 0, 'log.segments-closed', () => `${this.#open.size} are open`)
     await Promise.allSettled(open.map(([, file]) => file.opening))
   }
 
   async #using<T>(groupId: GroupId, segment: number, use: (file: File) => Promise<T>): Promise<T> {
+    assert(segment >= 1, 'log.segment-number', () => `${groupId}/${segment}`)
     const path = this.#path(groupId, segment)
     const open = this.#acquire(path)
     try {
@@ -147,12 +162,13 @@ export class SegmentFiles {
     else this.#open.delete(path)
     this.#open.set(path, open)
     open.users++
+    assert(!open.dropped && open.users >= 1, 'log.segment-acquired', () => path)
     return open
   }
 
   #release(path: string, open: OpenFile): void {
     open.users--
-    assert(open.users >= 0, 'log.segment-users', path)
+    assert(open.users >= 0, 'log.segment-users', () => path)
     if (open.dropped && open.users === 0) closeQuietly(open)
     if (this.#open.size <= mostOpenFiles) return
     for (const [oldPath, old] of this.#open) {
@@ -164,6 +180,7 @@ export class SegmentFiles {
 
   #drop(path: string, open: OpenFile): void {
     if (open.dropped) return
+    assert(this.#open.get(path) === open, 'log.segment-dropped-other', () => path)
     this.#open.delete(path)
     open.dropped = true
     if (open.users === 0) closeQuietly(open)

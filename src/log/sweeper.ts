@@ -1,5 +1,6 @@
 import type { Logger, Store, StoreOperation } from '../env/index.ts'
-import { byTimeKey, entryRange, groupKey, groupRange, justAfter, keyKind } from './keys.ts'
+import { assert } from './assert.ts'
+import { byTimeKey, entryRange, groupKey, groupOfKey, groupRange, justAfter, keyKind } from './keys.ts'
 import type { Range } from './keys.ts'
 import { decodeIndexPoint } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
@@ -57,6 +58,7 @@ export class Sweeper {
     try {
       for (let next = this.#queue[0]; next !== undefined && !this.#closed; next = this.#queue[0]) {
         await this.#sweep(next)
+        assert(this.#queue[0] === next, 'log.sweep-in-order', () => `group ${next?.groupId}`)
         this.#queue.shift()
       }
     } catch (error) {
@@ -71,6 +73,11 @@ export class Sweeper {
     const { groupId } = sweep
     switch (sweep.type) {
       case 'below':
+        assert(
+          sweep.from <= sweep.to + 1,
+          'log.sweep-below',
+          () => `group ${groupId}: ${sweep.from} to ${sweep.to}`,
+        )
         for (const segment of sweep.segments)
           await this.#unlink(() => this.#segments.remove(groupId, segment))
         await this.#signpostsBelow(groupId, sweep.to)
@@ -111,6 +118,7 @@ export class Sweeper {
         const point = this.#signpost(key, value)
         above = point !== undefined && point.index > to
         if (above) break
+        assert(groupOfKey(key) === groupId, 'log.sweep-signpost-group', () => `group ${groupId}`)
         operations.push({ type: 'del', key })
         if (point === undefined) continue
         operations.push({ type: 'del', key: byTimeKey(groupId, point.appendTimeMs, point.offset) })
@@ -143,6 +151,7 @@ export class Sweeper {
       }
       const last = operations.at(-1)
       if (last === undefined) break
+      assert(operations.length <= mostDeletions, 'log.sweep-batch', () => `${operations.length} deletions`)
       await this.#store.batch(operations, { sync: true })
       rest = { gte: justAfter(last.key), lt: rest.lt }
     }

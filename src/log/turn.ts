@@ -43,6 +43,8 @@ export type Sweep =
   | { readonly type: 'destroyed'; readonly groupId: GroupId }
 
 export interface TurnPlan {
+  /** Its number. */
+  readonly turn: number
   readonly operations: StoreOperation[]
   readonly segmentWrites: readonly SegmentWrite[]
   /** The groups after the turn; undefined where the turn destroyed one. */
@@ -64,6 +66,8 @@ export interface TurnContext {
 
 /** Decides what a turn writes. Changes nothing, so a plan that fails an assertion has had no effect. */
 export function planTurn(context: TurnContext, writes: readonly GroupWrite[]): TurnPlan {
+  assert(context.turn >= 1, 'log.turn-number', () => `${context.turn}`)
+  assert(writes.length > 0, 'log.turn-of-nothing', () => `turn ${context.turn}`)
   const planner = new TurnPlanner(context)
   for (const write of writes) planner.add(write)
   return planner.finish()
@@ -100,7 +104,7 @@ class TurnPlanner {
     assert(
       !draft.destroyed,
       'log.destroy-alone',
-      `group ${groupId} is written to in the turn that destroys it`,
+      () => `group ${groupId} is written to in the turn that destroys it`,
     )
     if (write.destroy === true) {
       this.#destroy(draft)
@@ -126,9 +130,10 @@ class TurnPlanner {
         assert(
           term >= last.term,
           'log.term-covers-entries',
-          `group ${groupId}: term ${term}, last entry's ${last.term}`,
+          () => `group ${groupId}: term ${term}, last entry's ${last.term}`,
         )
       }
+      assertSound(draft)
       groups.set(groupId, draft.state)
       for (const open of draft.writes) segmentWrites.push({ groupId, ...open })
       if (firstIndex === undefined || !hasExtents) continue
@@ -139,7 +144,9 @@ class TurnPlanner {
     this.#put(turnKey, encodeTurn(record, turnKey))
     const slotKey = turnSlotKey(record.turn)
     this.#put(slotKey, encodeTurnNumber(record.turn, slotKey))
-    return { operations: this.#operations, segmentWrites, groups, sweeps: this.#sweeps, segmentsFirst }
+    assert(groups.size === this.#drafts.size, 'log.planned-groups', () => `${groups.size}`)
+    const { turn } = record
+    return { turn, operations: this.#operations, segmentWrites, groups, sweeps: this.#sweeps, segmentsFirst }
   }
 
   #draft(groupId: GroupId): GroupDraft {
@@ -156,16 +163,17 @@ class TurnPlanner {
       }
       this.#drafts.set(groupId, draft)
     }
+    assert(draft.groupId === groupId, 'log.draft-group', () => `group ${groupId}`)
     return draft
   }
 
   #create(draft: GroupDraft, snapshot: Snapshot): void {
     const { groupId } = draft
-    assert(draft.state === undefined, 'log.create-once', `group ${groupId} is there already`)
+    assert(draft.state === undefined, 'log.create-once', () => `group ${groupId} is there already`)
     assert(
       !this.#context.isDamaged(groupId),
       'log.create-over-damage',
-      `group ${groupId} must be destroyed first`,
+      () => `group ${groupId} must be destroyed first`,
     )
     // Undoes the mark of an earlier life: its space was given back before this turn began.
     this.#delete(groupKey(keyKind.destroyed, groupId))
@@ -179,7 +187,8 @@ class TurnPlanner {
     assert(
       snapshot.index >= before.applied && snapshot.index >= before.commit,
       'log.snapshot-goes-on',
-      `group ${draft.groupId}: snapshot at ${snapshot.index}, applied ${before.applied}, committed ${before.commit}`,
+      () =>
+        `group ${draft.groupId}: snapshot at ${snapshot.index}, applied ${before.applied}, committed ${before.commit}`,
     )
     this.#deleteEntries(draft.groupId, snapshot.index + 1, before.last.index)
     this.#delete(groupKey(keyKind.applied, draft.groupId))
@@ -192,10 +201,16 @@ class TurnPlanner {
     draft.hasExtents = false
     draft.standsOnThisTurn = false
     this.#start(draft, snapshot, before)
+    assert(
+      draft.state?.nextSegment === before.nextSegment,
+      'log.replaced-segments',
+      () => `group ${draft.groupId}`,
+    )
   }
 
   #start(draft: GroupDraft, snapshot: Snapshot, before: GroupState | undefined): void {
     const { index, term, digest } = snapshot
+    assert(index > 0 || digest === 0n, 'log.start-origin', () => `group ${draft.groupId}: ${digest}`)
     const mark: LogMark = { index, term, digest }
     this.#putLowEnd(draft.groupId, snapshot)
     draft.state = {
@@ -225,7 +240,7 @@ class TurnPlanner {
         assert(
           chain(previous.digest, entry) === entry.digest,
           'log.digest-chain',
-          `group ${groupId}: entry ${entry.index} doesn't continue the digest of entry ${previous.index}`,
+          () => `group ${groupId}: entry ${entry.index} doesn't continue the digest of its predecessor`,
         )
       }
       const inline = entry.payloadBytes < this.#context.limits.segmentThresholdBytes
@@ -242,6 +257,7 @@ class TurnPlanner {
   /** The mark that an entry at `first` continues; undefined inside the log, where the core has compared the digests. */
   #markBefore(draft: GroupDraft, first: LogIndex): LogMark | undefined {
     const { lowEnd, last, commit, applied } = stateOf(draft)
+    assert(first >= 1, 'log.first-index', () => `group ${draft.groupId}: ${first}`)
     if (first > last.index) {
       assertFollows(draft.groupId, last.index, first)
       return last
@@ -249,7 +265,8 @@ class TurnPlanner {
     assert(
       first > lowEnd.index && first > commit && first > applied,
       'log.cut-above-commit',
-      `group ${draft.groupId}: a cut at ${first}, low end ${lowEnd.index}, committed ${commit}, applied ${applied}`,
+      () =>
+        `group ${draft.groupId}: a cut at ${first}, low end ${lowEnd.index}, committed ${commit}, applied ${applied}`,
     )
     return first === lowEnd.index + 1 ? lowEnd : undefined
   }
@@ -260,6 +277,8 @@ class TurnPlanner {
     const segments = state.segments.map((segment) =>
       segment.lastIndex < first ? segment : { ...segment, lastIndex: first - 1 },
     )
+    assert(first > state.lowEnd.index, 'log.truncate-low-end', () => `group ${draft.groupId}: ${first}`)
+    assert(first <= state.last.index, 'log.truncate-last', () => `group ${draft.groupId}: ${first}`)
     const entryBytes = remainingBytes(state, first - 1 - state.lowEnd.index)
     draft.state = { ...state, segments, entryBytes }
   }
@@ -274,6 +293,12 @@ class TurnPlanner {
       open = { segment: segment.number, position: segment.bytes, chunks: [], created: !fits }
       draft.writes.push(open)
     }
+    assert(entry.payloadBytes > 0, 'log.segment-payload', () => `group ${draft.groupId}: ${entry.index}`)
+    assert(
+      open.position <= segment.bytes,
+      'log.segment-append',
+      () => `group ${draft.groupId}: ${open?.position} > ${segment.bytes}`,
+    )
     open.chunks.push(...entry.payload)
     const grown: SegmentState = {
       number: segment.number,
@@ -294,12 +319,12 @@ class TurnPlanner {
     assert(
       hardState.term >= state.term,
       'log.term-monotone',
-      `group ${draft.groupId}: term ${hardState.term} after ${state.term}`,
+      () => `group ${draft.groupId}: term ${hardState.term} after ${state.term}`,
     )
     assert(
       hardState.commit <= state.last.index,
       'log.commit-within-log',
-      `group ${draft.groupId}: commit ${hardState.commit}, last entry ${state.last.index}`,
+      () => `group ${draft.groupId}: commit ${hardState.commit}, last entry ${state.last.index}`,
     )
     const key = groupKey(keyKind.hardState, draft.groupId)
     this.#put(key, encodeHardState(hardState, key))
@@ -316,7 +341,8 @@ class TurnPlanner {
     assert(
       applied.index >= state.applied && applied.index <= state.last.index,
       'log.applied-within-log',
-      `group ${groupId}: applied ${applied.index} after ${state.applied}, last entry ${state.last.index}`,
+      () =>
+        `group ${groupId}: applied ${applied.index} after ${state.applied}, last entry ${state.last.index}`,
     )
     const key = groupKey(keyKind.applied, groupId)
     this.#put(key, encodeState(applied, key))
@@ -324,7 +350,7 @@ class TurnPlanner {
       assert(
         point.index <= applied.index,
         'log.signpost-applied',
-        `group ${groupId}: a signpost for entry ${point.index} above applied ${applied.index}`,
+        () => `group ${groupId}: a signpost for entry ${point.index} above applied ${applied.index}`,
       )
       const offsetKey = byOffsetKey(groupId, point.offset)
       this.#put(offsetKey, encodeIndexPoint(point, offsetKey))
@@ -341,9 +367,11 @@ class TurnPlanner {
     assert(
       lowEnd.index >= state.lowEnd.index && lowEnd.index <= state.last.index,
       'log.low-end-within-log',
-      `group ${groupId}: low end ${lowEnd.index} after ${state.lowEnd.index}, last entry ${state.last.index}`,
+      () =>
+        `group ${groupId}: low end ${lowEnd.index} after ${state.lowEnd.index}, last entry ${state.last.index}`,
     )
     if (lowEnd.index === state.lowEnd.index) return
+    assert(lowEnd.term >= state.lowEnd.term, 'log.low-end-term', () => `group ${groupId}: ${lowEnd.term}`)
     this.#putLowEnd(groupId, lowEnd)
     // The newest segment takes what comes next, so it stays even where all in it is dropped.
     const dead = state.segments.slice(0, -1).filter((segment) => segment.lastIndex <= lowEnd.index)
@@ -365,8 +393,8 @@ class TurnPlanner {
     const { groupId } = draft
     assert(
       draft.state !== undefined || this.#context.isDamaged(groupId),
-      'log.group-known',
-      `group ${groupId} is to be destroyed and isn't there`,
+      'log.destroyed-known',
+      () => `group ${groupId} is to be destroyed and isn't there`,
     )
     for (const kind of destroyedKinds) this.#delete(groupKey(kind, groupId))
     const key = groupKey(keyKind.destroyed, groupId)
@@ -413,12 +441,33 @@ const destroyedKinds = [
 function stateOf(draft: GroupDraft): GroupState {
   assert(
     draft.state !== undefined,
-    'log.group-known',
-    `group ${draft.groupId} isn't there, and nothing creates it`,
+    'log.written-known',
+    () => `group ${draft.groupId} isn't there, and nothing creates it`,
   )
   return draft.state
 }
 
+/** What holds of every group after every turn, whatever the turn was. */
+function assertSound({ groupId, state, writes, destroyed }: GroupDraft): void {
+  const say = (): string =>
+    `group ${groupId}: ${JSON.stringify(state, (_, value) => (typeof value === 'bigint' ? `${value}` : (value as unknown)))}`
+  if (state === undefined) {
+    assert(destroyed && writes.length === 0, 'log.destroyed-writes', say)
+    return
+  }
+  const { lowEnd, last, applied, commit, segments, nextSegment, entryBytes, stateBytes } = state
+  assert(lowEnd.index <= applied && applied <= last.index, 'log.sound-applied', say)
+  assert(lowEnd.index <= commit && commit <= last.index, 'log.sound-commit', say)
+  assert(lowEnd.term <= last.term, 'log.sound-terms', say)
+  assert(entryBytes >= 0 && stateBytes >= 0, 'log.sound-bytes', say)
+  let before = 0
+  for (const { number, bytes, lastIndex } of segments) {
+    assert(number > before && number < nextSegment, 'log.sound-segments', say)
+    assert(bytes >= 0 && lastIndex <= last.index, 'log.sound-segment', say)
+    before = number
+  }
+}
+
 function assertFollows(groupId: GroupId, previous: LogIndex, next: LogIndex): void {
-  assert(next === previous + 1, 'log.contiguous', `group ${groupId}: entry ${next} after ${previous}`)
+  assert(next === previous + 1, 'log.contiguous', () => `group ${groupId}: entry ${next} after ${previous}`)
 }

@@ -37,6 +37,8 @@ export class CatchUp {
     }
     // Without the mark the entry before is read, too, for its digest.
     const from = asLogIndex(before === undefined ? progress.next - 1 : progress.next)
+    assert(from > log.lowEnd.index, 'raft.fetch-below-low-end', () => `${from}, low end ${log.lowEnd.index}`)
+    assert(from <= log.last.index, 'raft.fetch-beyond-last', () => `${from}, last ${log.last.index}`)
     progress.fetchFrom = from
     outbox.fetch(progress.id, from, config.maxAppendBytes)
   }
@@ -71,6 +73,12 @@ export class CatchUp {
     const rest = progress.next >= from ? valid.slice(progress.next - from) : []
     if (previous === undefined || rest.length === 0) return undefined
     if (progress.state === 'replicate' && progress.inflights.isFull()) return undefined
+    assert(
+      previous.index === before,
+      'raft.fetched-previous',
+      () => `${previous.index} before ${progress.next}`,
+    )
+    assert(rest[0]!.index === progress.next, 'raft.fetched-first', () => `${rest[0]!.index}`)
     return { previous, entries: rest }
   }
 
@@ -106,6 +114,7 @@ export class CatchUp {
     const core = this.#core
     if (transfer === undefined || transfer.sent || transfer.waits || core.snapshotBudget <= 0) return
     const { snapshot, offset } = transfer
+    assert(core.role === 'leader', 'raft.chunk-leader', () => `${core.role} to ${id}`)
     assert(
       offset <= snapshot.state.length,
       'raft.chunk-offset',
@@ -131,6 +140,7 @@ export class CatchUp {
     progress.heardAtTick = this.#core.ticks
     const { transfer } = progress
     if (transfer === undefined || transfer.snapshot.index !== reply.index) return
+    assert(progress.state === 'snapshot', 'raft.chunk-reply-state', () => `${progress.id}: ${progress.state}`)
     // An answer to a chunk that came twice, or out of turn. If the one that it waits for got lost, time will tell.
     if (reply.received === transfer.offset) return
     assert(
@@ -147,13 +157,17 @@ export class CatchUp {
   /** The follower lives: a chunk that the transport could not deliver may be tried again. */
   heardFrom(progress: Progress): void {
     if (progress.transfer?.waits !== true) return
+    assert(progress.state === 'snapshot', 'raft.chunk-waits-state', () => `${progress.id}: ${progress.state}`)
+    assert(!progress.transfer.sent, 'raft.chunk-waits-sent', () => progress.id)
     progress.transfer.waits = false
     this.#sendChunk(progress)
   }
 
   /** The transport lost something. True where that was a chunk, which goes out again later, from where it stopped. */
-  interrupted({ transfer }: Progress): boolean {
+  interrupted({ id, state, transfer }: Progress): boolean {
     if (transfer === undefined) return false
+    assert(state === 'snapshot', 'raft.chunk-lost-state', () => `${id}: ${state}`)
+    assert(transfer.offset <= transfer.snapshot.state.length, 'raft.chunk-lost-offset', () => id)
     transfer.sent = false
     transfer.waits = true
     return true
@@ -161,7 +175,8 @@ export class CatchUp {
 
   /** Leaders, once a tick. */
   tick(): void {
-    const { config, followers } = this.#core
+    const { config, followers, role } = this.#core
+    assert(role === 'leader', 'raft.catch-up-leader', () => role)
     this.#core.snapshotBudget = config.maxSnapshotBytesPerTick
     for (const progress of followers) {
       if (progress.state === 'snapshot') this.#tick(progress)
@@ -172,6 +187,7 @@ export class CatchUp {
     const { transfer } = progress
     const { electionTicks } = this.#core.config
     progress.snapshotTicks += 1
+    assert(progress.inflights.count === 0, 'raft.snapshot-inflights', () => progress.id)
     if (progress.snapshotTicks >= SNAPSHOT_PATIENCE_ELECTIONS * electionTicks) {
       progress.becomeProbe(progress.match + 1, false)
       return

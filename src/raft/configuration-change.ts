@@ -48,6 +48,12 @@ export function nextConfiguration(
   }
   const configuration = joint ? join(current, target, transition) : target
   checkConfiguration(configuration)
+  assert(joint || !isJoint(configuration), 'raft.change-joint', () => transition)
+  assert(
+    joint || votersChanged(current, configuration) <= 1,
+    'raft.change-one-voter',
+    () => `${current.voters.join()} to ${configuration.voters.join()} in one step`,
+  )
   return { ok: true, configuration }
 }
 
@@ -70,12 +76,16 @@ function apply(configuration: Configuration, change: MemberChange): Configuratio
   const learners = without(configuration.learners)
   if (change.type === 'addVoter') voters.push(change.id)
   if (change.type === 'addLearner') learners.push(change.id)
-  return {
+  const next: Configuration = {
     voters: sortedIds(voters),
     votersOutgoing: configuration.votersOutgoing,
     learners: sortedIds(learners),
     ...(lives.length === 0 ? {} : { lives }),
   }
+  const isThere = next.voters.includes(change.id) || next.learners.includes(change.id)
+  assert(isThere === (change.type !== 'remove'), 'raft.change-applied', () => `${change.type} ${change.id}`)
+  assert(lifeOf(next, change.id) === life, 'raft.change-life', () => `${change.id} under ${life}`)
+  return next
 }
 
 /** Of two sets of voters that differ by one, any two majorities share a member (thesis §4.1); of others they needn't. */
@@ -102,6 +112,8 @@ function join(current: Configuration, target: Configuration, transition: ChangeT
     ({ id }) => current.voters.includes(id) && !membersOf(target).includes(id),
   )
   const lives = [...(target.lives ?? []), ...leaving].sort((left, right) => (left.id < right.id ? -1 : 1))
+  assert(!isJoint(current) && !isJoint(target), 'raft.join-twice', () => current.votersOutgoing.join())
+  assert(new Set(lives.map(({ id }) => id)).size === lives.length, 'raft.join-lives', () => `${lives.length}`)
   return {
     ...target,
     votersOutgoing: sortedIds(current.voters),
@@ -117,6 +129,8 @@ function leave(current: Configuration): NextConfiguration {
   const lives = (current.lives ?? []).filter(({ id }) => voters.includes(id) || learners.includes(id))
   const configuration = { voters, votersOutgoing: [], learners, ...(lives.length === 0 ? {} : { lives }) }
   checkConfiguration(configuration)
+  assert(!isJoint(configuration), 'raft.leave-joint', () => current.votersOutgoing.join())
+  assert(configuration.voters.length > 0, 'raft.leave-voters', () => current.voters.join())
   return { ok: true, configuration }
 }
 

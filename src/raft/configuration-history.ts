@@ -67,11 +67,13 @@ export class ConfigurationHistory {
       )
     }
     this.#marks.push({ index: entry.index, configuration })
+    assert(this.current === configuration, 'raft.configuration-newest', () => `${entry.index}`)
   }
 
   /** The entries after `index` are gone. */
   truncatedAfter(index: LogIndex): void {
     while (this.#marks.length > 1 && this.#newest.index > index) this.#marks.pop()
+    assert(this.#marks.length > 0, 'raft.configuration-truncated-all', () => `after ${index}`)
     assert(this.#newest.index <= index, 'raft.configuration-truncated-base', () => `after ${index}`)
   }
 
@@ -85,7 +87,14 @@ export class ConfigurationHistory {
   compactedTo(index: LogIndex): void {
     const next = this.#marks.findIndex((mark) => mark.index > index)
     const inForce = (next < 0 ? this.#marks.length : next) - 1
+    const { current } = this
     if (inForce > 0) this.#marks.splice(0, inForce)
+    assert(this.current === current, 'raft.configuration-compacted', () => `to ${index}`)
+    assert(
+      this.#marks[1] === undefined || this.#marks[1].index > index,
+      'raft.configuration-compacted-marks',
+      () => `${this.#marks[1]?.index} to ${index}`,
+    )
   }
 
   /** What is in force at `index`; undefined where that isn't known. */

@@ -62,6 +62,7 @@ class Bytes {
 
   ids(ids: readonly NodeId[]): void {
     assert(ids.length <= MOST_MEMBERS, 'raft.configuration-members', () => `${ids.length} members`)
+    assert(new Set(ids).size === ids.length, 'raft.configuration-written-twice', () => ids.join())
     this.bytes.push(ids.length)
     for (const id of ids) this.id(id)
   }
@@ -97,6 +98,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
     assert(lives.length <= MOST_MEMBERS, 'raft.configuration-lives', () => `${lives.length} lives`)
     out.bytes.push(leavesAutomatically ? LEAVES_AUTOMATICALLY : 0, lives.length)
     for (const { id, life } of lives) {
+      assert(isMember(configuration, id), 'raft.configuration-life-of-stranger', () => id)
       out.id(id)
       out.life(life)
     }
@@ -114,6 +116,7 @@ export function encodeChange(configuration: Configuration, previous: Configurati
   const before = encodeConfiguration(previous)
   const length = 3 + after.length + before.length
   assert(length <= MOST_BYTES, 'raft.configuration-bytes', () => `${length} bytes, at most ${MOST_BYTES}`)
+  assert(after[0] !== CHANGE_VERSION && before[0] !== CHANGE_VERSION, 'raft.configuration-nested')
   return Uint8Array.from([CHANGE_VERSION, after.length & 255, after.length >> 8, ...after, ...before])
 }
 
@@ -134,6 +137,7 @@ class BytesReader {
 
   id(): NodeId {
     const length = this.byte()
+    assert(length >= 1 && length <= MOST_ID_BYTES, 'raft.configuration-id-length', () => `${length} bytes`)
     assert(this.#at + length <= this.#bytes.length, 'raft.configuration-truncated-id')
     this.#at += length
     return asNodeId(decoder.decode(this.#bytes.subarray(this.#at - length, this.#at)))

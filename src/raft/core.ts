@@ -119,6 +119,8 @@ export class Core {
       () => `commit ${this.commit}, last ${this.log.last.index}: storage lost committed entries`,
     )
     assert(this.log.last.term <= this.term, 'raft.bootstrap-hard-term')
+    assert(this.term > 0 || this.votedFor === undefined, 'raft.bootstrap-vote', () => `${this.votedFor}`)
+    assert(this.configurationIndex <= this.log.last.index, 'raft.bootstrap-configuration-index')
     assert(this.applied >= this.log.lowEnd.index, 'raft.bootstrap-applied')
     assert(
       this.applied === this.log.last.index || this.log.entryAt(this.applied + 1) !== undefined,
@@ -169,6 +171,7 @@ export class Core {
   hardState(): HardState {
     const commit = asLogIndex(Math.min(this.commit, this.durability.persisted))
     assert(!this.failed, 'raft.hard-state-failed')
+    assert(commit >= 0 && commit <= this.log.last.index, 'raft.hard-state-commit', () => `${commit}`)
     return { term: this.term, votedFor: this.votedFor, commit }
   }
 
@@ -180,6 +183,7 @@ export class Core {
     assert(Number.isInteger(extra) && extra >= 0 && extra < electionTicks, 'raft.random', () => `${extra}`)
     const later = (HIGHEST_PRIORITY - this.config.leaderPriority) * electionTicks
     this.electionTimeout = electionTicks + later + extra
+    assert(this.electionTimeout >= electionTicks, 'raft.election-timeout', () => `${this.electionTimeout}`)
   }
 
   #stamp(message: Message): Message {
@@ -204,6 +208,7 @@ export class Core {
   concernsThisLife(message: Message): boolean {
     const { configuration, config } = this
     const { from, life = 0 } = message
+    assert(Number.isSafeInteger(life) && life >= 0, 'raft.message-life', () => `${life} from ${from}`)
     if (!isReply(message)) return life === config.life
     return isMember(configuration, from) && life === lifeOf(configuration, from)
   }
@@ -224,6 +229,7 @@ export class Core {
   #hasStanding(): boolean {
     if (isVoter(this.configuration, this.id)) return true
     const { previous } = this.configurations
+    assert(!this.configuration.voters.includes(this.id), 'raft.standing-voter', () => this.id)
     return !this.configurationCommitted() && previous !== undefined && isVoter(previous, this.id)
   }
 
@@ -234,6 +240,8 @@ export class Core {
 
   #enterTerm(term: Term): void {
     assert(term > this.term, 'raft.term-monotone', () => `${term} after ${this.term}`)
+    assert(Number.isSafeInteger(term), 'raft.term-number', () => `${term}`)
+    assert(!this.failed, 'raft.term-failed', () => `${term}`)
     this.term = term
     this.votedFor = undefined
   }
@@ -241,6 +249,7 @@ export class Core {
   /** Same term: votedFor stays, a node has one vote in a term whatever it becomes. */
   becomeFollower(term: Term, leader: NodeId | undefined): void {
     if (term !== this.term) this.#enterTerm(term)
+    assert(this.term === term, 'raft.follower-term', () => `${term} in ${this.term}`)
     const wasFollower = this.role === 'follower'
     this.#leaveLeadership()
     assert(leader !== this.id, 'raft.follows-itself')
@@ -252,6 +261,8 @@ export class Core {
   /** Asks whether it could win without raising anybody's term (thesis §9.6). */
   becomePreCandidate(): void {
     assert(this.role !== 'leader', 'raft.leader-campaigns')
+    assert(this.mayCampaign(), 'raft.pre-stands-without-standing', () => this.id)
+    assert(this.followers.length === 0, 'raft.pre-candidate-leads', () => this.id)
     this.role = 'pre-candidate'
     this.leader = undefined
     this.votes.clear()
@@ -264,6 +275,7 @@ export class Core {
     this.#enterTerm(asTerm(this.term + 1))
     this.role = 'candidate'
     this.leader = undefined
+    assert(this.votedFor === undefined, 'raft.candidate-vote-taken', () => `${this.votedFor}`)
     this.votedFor = this.id
     this.votes.clear()
     this.resetElectionTimer()
@@ -272,6 +284,9 @@ export class Core {
   becomeLeader(): void {
     assert(this.role === 'candidate', 'raft.leader-without-election', () => this.role)
     assert(this.log.last.term <= this.term, 'raft.leader-term')
+    assert(this.voteResult() === 'won', 'raft.leader-without-majority', () => `${this.votes.size} answers`)
+    assert(this.votedFor === this.id, 'raft.leader-vote', () => `${this.votedFor}`)
+    assert(this.waitingReads.length === 0 && this.readRound === undefined, 'raft.leader-old-reads')
     this.role = 'leader'
     this.leader = this.id
     this.heartbeatElapsed = 0
@@ -298,6 +313,7 @@ export class Core {
         const known = this.follower(id)
         return known?.life === life ? known : new Progress(id, life, next, this.ticks, this.config)
       })
+    assert(this.follower(this.id) === undefined, 'raft.follows-itself-as-leader', () => this.id)
   }
 
   /** The only way into the log. */
@@ -306,6 +322,7 @@ export class Core {
     this.log.append(entry)
     if (entry.kind !== 'configuration') return
     this.configurations.appended(entry)
+    assert(this.configurationIndex === entry.index, 'raft.configuration-in-force', () => `${entry.index}`)
     if (this.role === 'leader') this.#refreshFollowers()
   }
 
@@ -317,6 +334,7 @@ export class Core {
     this.outbox.droppedReads.push(...this.waitingReads, ...(this.readRound?.contexts ?? []))
     this.waitingReads = []
     this.readRound = undefined
+    assert(this.leader !== this.id || this.role === 'leader', 'raft.left-leader', () => this.role)
   }
 
   /** Leaders: the only place where entries come into being. */
@@ -329,6 +347,8 @@ export class Core {
     const digest = chain(last.digest, { index, term, kind, payloadBytes, payloadCrc32, header })
     const entry: Entry = { index, term, kind, digest, header, payload, payloadBytes, payloadCrc32 }
     this.addToLog(entry)
+    assert(this.log.last.index === index, 'raft.appended-last', () => `${this.log.last.index}, not ${index}`)
+    assert(this.commit < index, 'raft.appended-committed', () => `${index}, commit ${this.commit}`)
     this.uncommittedBytes += entryBytes(entry)
     return entry
   }
@@ -343,6 +363,8 @@ export class Core {
         this.uncommittedBytes -= entryBytes(this.log.entryAt(at)!)
       }
     }
+    assert(this.uncommittedBytes >= 0, 'raft.uncommitted-after', () => `${this.uncommittedBytes}`)
+    assert(!this.failed, 'raft.commit-failed', () => `${index}`)
     this.commit = index
   }
 
@@ -354,5 +376,6 @@ export class Core {
     this.durability.fail()
     this.outbox.messages = []
     this.failed = true
+    assert(!this.durability.hasReleasable(), 'raft.failed-promises')
   }
 }

@@ -57,6 +57,7 @@ export class Durability {
 
   constructor(log: RaftLog, bootstrap: Bootstrap) {
     this.#log = log
+    assert(log.last.index === bootstrap.last.index, 'raft.bootstrap-persisted', () => `${log.last.index}`)
     this.#persisted = bootstrap.last.index
     this.#handedOut = bootstrap.last.index
     this.#handedHardState = bootstrap.hardState
@@ -82,6 +83,7 @@ export class Durability {
     this.#persisted = Math.min(this.#persisted, kept)
     this.#handedOut = Math.min(this.#handedOut, kept)
     for (const write of this.#writes) write.agreesTo = Math.min(write.agreesTo, kept)
+    assert(this.#persisted <= this.#handedOut, 'raft.truncated-order', () => `${this.#persisted}`)
   }
 
   /** The log was replaced by a snapshot: until it is written, storage holds nothing of this log. */
@@ -91,6 +93,7 @@ export class Durability {
     this.#persisted = 0
     this.#handedOut = snapshot.index
     for (const write of this.#writes) write.agreesTo = 0
+    assert(this.hasWork(this.#handedHardState), 'raft.replaced-work', () => `snapshot ${snapshot.index}`)
   }
 
   /** `message` may leave once everything that was decided so far, `hardState` too, is on stable storage. */
@@ -98,6 +101,7 @@ export class Durability {
     const sequence = this.hasWork(hardState) ? this.#sequence + 1 : this.#sequence
     const newest = this.#gated.at(-1)
     assert(newest === undefined || newest.sequence <= sequence, 'raft.gate-order', () => `${sequence}`)
+    assert(sequence >= this.#confirmedSequence, 'raft.gate-confirmed', () => `${sequence}`)
     if (newest?.sequence === sequence && supersedes(message, newest.message)) this.#gated.pop()
     this.#gated.push({ message, sequence })
   }
@@ -127,7 +131,10 @@ export class Durability {
     if (!this.hasReleasable()) return []
     let count = 0
     while (count < this.#gated.length && this.#gated[count]!.sequence <= this.#confirmedSequence) count += 1
-    return this.#gated.splice(0, count).map((gated) => gated.message)
+    assert(count > 0, 'raft.release-some')
+    const released = this.#gated.splice(0, count).map((gated) => gated.message)
+    assert(!this.hasReleasable(), 'raft.release-all', () => `${this.#gated.length} wait`)
+    return released
   }
 
   /** The next write, if there is one. */
@@ -150,6 +157,7 @@ export class Durability {
     this.#handedOut = last.index
     this.#handedHardState = hardState
     this.#snapshot = undefined
+    assert(!this.hasWork(hardState), 'raft.persist-complete', () => `sequence ${token.sequence}`)
     return { token, entries, hardState: hasHardState ? hardState : undefined, snapshot }
   }
 
@@ -170,6 +178,8 @@ export class Durability {
     assert(token.sequence > this.#confirmedSequence, 'raft.confirmed-order', () => `${token.sequence}`)
     this.#confirmedSequence = token.sequence
     this.#ticksWaiting = 0
+    const next = this.#writes[0]
+    assert(next === undefined || next.token.sequence === token.sequence + 1, 'raft.writes-in-order')
   }
 
   /** The disk is gone: nothing will be written, so nothing that waits may ever leave. */

@@ -14,7 +14,13 @@ export class Election {
   /** Followers and candidates, once a tick. */
   tick(): void {
     const core = this.#core
+    assert(core.role !== 'leader', 'raft.election-tick-leader', () => core.id)
     core.electionElapsed += 1
+    assert(
+      core.electionElapsed <= core.electionTimeout,
+      'raft.election-overdue',
+      () => `${core.electionElapsed}`,
+    )
     if (core.electionElapsed < core.electionTimeout) return
     if (core.mayCampaign()) this.preCampaign()
     else core.resetElectionTimer()
@@ -26,6 +32,7 @@ export class Election {
     const { term } = core
     core.becomePreCandidate()
     assert(core.term === term, 'raft.pre-vote-term', () => `${core.term} after ${term}`)
+    assert(core.votes.size === 0, 'raft.pre-votes-left', () => `${core.votes.size} votes`)
     core.votes.set(core.id, true)
     if (this.#count() === 'won') {
       this.campaign(false)
@@ -40,6 +47,7 @@ export class Election {
     core.becomeCandidate()
     const { id, term } = core
     assert(core.votedFor === id, 'raft.own-vote', () => `${core.votedFor}`)
+    assert(core.votes.size === 0, 'raft.votes-left', () => `${core.votes.size} votes`)
     // The own vote counts like any other: once it is durable. It comes back as a message to itself.
     core.sendDurably({ type: 'voteReply', from: id, to: id, term, granted: true })
     // The requests wait, too. Were they to leave before, a crash could take the term and unwritten entries away; the
@@ -51,6 +59,8 @@ export class Election {
     const { id, term, log, configuration } = this.#core
     const voters = new Set([...configuration.voters, ...configuration.votersOutgoing])
     voters.delete(id)
+    assert(log.last.term <= term, 'raft.request-log-term', () => `${log.last.term} in ${term}`)
+    assert(type === 'vote' || !transfer, 'raft.request-transfer', () => type)
     return [...voters].sort().map((to) => ({
       type,
       from: id,
@@ -69,6 +79,7 @@ export class Election {
   /** This node leads, or has heard from a leader so lately that nobody has a reason to stand. */
   hearsFromLeader(): boolean {
     const { role, leader, electionElapsed, config } = this.#core
+    assert(electionElapsed >= 0, 'raft.elapsed-negative', () => `${electionElapsed}`)
     if (role === 'leader' || this.keepsToLeader()) return true
     return leader !== undefined && electionElapsed < config.electionTicks
   }
@@ -92,6 +103,7 @@ export class Election {
   handlePreVote(request: VoteRequest): void {
     const core = this.#core
     const granted = request.term > core.term && this.isUpToDate(request)
+    assert(request.from !== core.id, 'raft.pre-vote-self', () => request.from)
     core.send({
       type: 'preVoteReply',
       from: core.id,
@@ -121,6 +133,7 @@ export class Election {
     assert(request.term === core.term, 'raft.vote-term', () => `${request.term} in ${core.term}`)
     const isFirst = votedFor === undefined || votedFor === request.from
     assert(isFirst, 'raft.vote-once', () => `${request.from} after ${votedFor}`)
+    assert(core.role !== 'leader', 'raft.vote-of-leader', () => `${request.from} in ${core.term}`)
     core.votedFor = request.from
     core.resetElectionTimer()
     core.sendDurably(reply)
@@ -141,6 +154,7 @@ export class Election {
       reply.term === core.term || (role === 'pre-candidate' && reply.term === core.term + 1)
     assert(isOfCampaign, 'raft.vote-reply-term', () => `${reply.term} in ${core.term}`)
     if (!core.votes.has(reply.from)) core.votes.set(reply.from, reply.granted)
+    assert(!core.failed, 'raft.vote-failed', () => reply.from)
     switch (this.#count()) {
       case 'pending':
         return

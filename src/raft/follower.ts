@@ -57,6 +57,8 @@ export class Follower {
     this.#assertChained(previous, entries)
     this.appendEntries(previous, entries)
     const matched = asLogIndex(previous.index + entries.length)
+    assert(matched <= core.log.last.index, 'raft.matched-beyond-last', () => `${matched}`)
+    assert(core.leader === request.from, 'raft.append-leader', () => `${request.from}, not ${core.leader}`)
     // The log may go on beyond what the leader has shown to be its own.
     core.commitTo(asLogIndex(Math.min(request.commit, matched)))
     this.accept(request.from, matched)
@@ -66,6 +68,7 @@ export class Follower {
   accept(to: NodeId, index: LogIndex): void {
     const { id, term, log } = this.#core
     assert(index <= log.last.index, 'raft.accept-beyond-last', () => `${index}, last ${log.last.index}`)
+    assert(to !== id, 'raft.accept-self', () => to)
     this.#core.sendDurably({
       type: 'appendReply',
       from: id,
@@ -119,6 +122,7 @@ export class Follower {
       index = asLogIndex(index + 1)
       assert(entry.index === index, 'raft.append-gap', () => `${entry.index} in place of ${index}`)
       digest = chain(digest, entry)
+      assert(entry.term <= this.#core.term, 'raft.append-term', () => `${entry.term} at ${index}`)
       assert(
         entry.digest === digest,
         'raft.entry-digest',
@@ -141,7 +145,13 @@ export class Follower {
     }
     if (at === entries.length) return
     if (before.index < log.last.index) this.truncateAfter(before)
+    assert(
+      log.last.index === before.index,
+      'raft.append-after',
+      () => `${log.last.index}, not ${before.index}`,
+    )
     for (; at < entries.length; at += 1) core.addToLog(entries[at]!)
+    assert(log.last.index === entries.at(-1)!.index, 'raft.append-complete', () => `${log.last.index}`)
   }
 
   /** Drops entries that conflict with the leader's. */
@@ -151,10 +161,16 @@ export class Follower {
     log.truncateAfter(before)
     durability.truncated(before.index + 1)
     configurations.truncatedAfter(before.index)
+    assert(durability.persisted <= before.index, 'raft.truncated-persisted', () => `${durability.persisted}`)
   }
 
   handleHeartbeat(heartbeat: Heartbeat): void {
     const core = this.#core
+    assert(
+      core.leader === heartbeat.from,
+      'raft.heartbeat-sender',
+      () => `${heartbeat.from}, not ${core.leader}`,
+    )
     core.commitTo(heartbeat.commit)
     core.send({
       type: 'heartbeatReply',
@@ -172,6 +188,8 @@ export class Follower {
     // What is here already needs no bytes, so the first chunk is answered like the last.
     const complete = isKnown ? snapshot : this.#parts.add(message)
     if (complete === undefined) return
+    assert(complete.index === snapshot.index, 'raft.snapshot-complete', () => `${complete.index}`)
+    assert(core.leader === from, 'raft.snapshot-sender', () => `${from}, not ${core.leader}`)
     this.#parts.drop()
     this.#install(from, complete)
   }
@@ -200,6 +218,12 @@ export class Follower {
       core.handedOut = snapshot.index
       core.configurations.replacedBy(mark)
       core.outbox.restore = snapshot
+      assert(log.last.index === snapshot.index, 'raft.installed-last', () => `${log.last.index}`)
+      assert(
+        core.durability.persisted === 0,
+        'raft.installed-persisted',
+        () => `${core.durability.persisted}`,
+      )
     }
     assert(core.commit >= snapshot.index, 'raft.installed-commit', () => `${core.commit}`)
     this.accept(from, snapshot.index)

@@ -32,6 +32,7 @@ export class Lease {
     this.#rounds.push({ round: core.newestReadRound, tick: core.ticks })
     const oldest = core.ticks - core.config.electionTicks
     while (this.#rounds[0] !== undefined && this.#rounds[0].tick < oldest) this.#rounds.shift()
+    assert(this.#rounds.length > 0, 'raft.lease-round', () => `${core.newestReadRound}`)
   }
 
   #sentAt(round: number): number {
@@ -48,6 +49,7 @@ export class Lease {
       return id === core.id ? core.ticks : this.#sentAt(core.follower(id)?.readRound ?? 0)
     })
     assert(since <= core.ticks, 'raft.lease-future', () => `${since} after ${core.ticks}`)
+    assert(this.lastsTicks() < core.config.electionTicks, 'raft.lease-long', () => `${this.lastsTicks()}`)
     return core.ticks - since < this.lastsTicks()
   }
 

@@ -93,6 +93,7 @@ export class RaftLog {
     this.#windowBytes += entryBytes(entry) + ENTRY_OVERHEAD_BYTES
     this.#terms.push(entry.index, entry.term)
     this.last = markOf(entry)
+    assert(this.#isWindowWhole(), 'raft.window-append', () => `at ${entry.index}`)
   }
 
   /** Drops the entries after `before`. They are all in the window: what isn't committed never leaves it. */
@@ -107,6 +108,13 @@ export class RaftLog {
     this.#terms.truncateFrom(before.index + 1)
     this.last = markOf(before)
     assert(this.#windowBytes >= 0, 'raft.window-bytes', () => `${this.#windowBytes}`)
+    assert(this.#isWindowWhole(), 'raft.window-truncate', () => `after ${before.index}`)
+  }
+
+  /** The window reaches from where it begins to the end of the log, and takes memory only where it holds something. */
+  #isWindowWhole(): boolean {
+    const count = this.#slots.length - this.#head
+    return this.#beforeWindow + count === this.last.index && this.#windowBytes >= count * ENTRY_OVERHEAD_BYTES
   }
 
   /** Forgets everything and starts after `mark`. */
@@ -124,6 +132,8 @@ export class RaftLog {
     this.#head = 0
     this.#windowBytes = 0
     this.#terms.truncateFrom(0)
+    assert(this.termAt(mark.index) === mark.term, 'raft.replaced-term', () => `at ${mark.index}`)
+    assert(this.#isWindowWhole(), 'raft.window-replace', () => `at ${mark.index}`)
   }
 
   /** Moves the low end up to `mark`, which is in the log. */
@@ -133,7 +143,9 @@ export class RaftLog {
     this.#evictThrough(mark.index)
     if (this.#beforeWindow === mark.index) this.#beforeMark = markOf(mark)
     this.#terms.dropThrough(mark.index, this.last.index)
+    assert(mark.index >= this.lowEnd.index, 'raft.compact-back', () => `${mark.index} < ${this.lowEnd.index}`)
     this.lowEnd = mark
+    assert(this.#beforeWindow >= mark.index, 'raft.window-compact', () => `${this.#beforeWindow}`)
   }
 
   /** Lets the oldest entries up to and with `evictable` go while the window is over `windowBytes`. */
@@ -156,6 +168,7 @@ export class RaftLog {
       'raft.window-head',
       () => `${this.#head} of ${this.#slots.length}`,
     )
+    assert(this.#windowBytes >= 0, 'raft.window-evicted', () => `${this.#windowBytes}`)
     // Half of the slots are garbage: moving the other half costs each entry at most one move on average.
     if (this.#head >= 16 && this.#head * 2 >= this.#slots.length) {
       this.#slots = this.#slots.slice(this.#head)
@@ -179,6 +192,7 @@ export class RaftLog {
       if (bytes > maxBytes && end > start) break
       end += 1
     }
+    assert(end === start || this.#slots[start]!.index === from, 'raft.slice-first', () => `${from}`)
     return this.#slots.slice(start, end)
   }
 
@@ -190,6 +204,7 @@ export class RaftLog {
     const capped = Math.min(index, this.last.index)
     if (capped <= this.lowEnd.index) return asLogIndex(capped)
     const found = this.#terms.lastAtOrBelowTerm(capped, term)
+    assert(found === undefined || found <= capped, 'raft.back-up-forward', () => `${found} from ${capped}`)
     if (found !== undefined) return asLogIndex(found)
     // Below the low end terms aren't known; a snapshot will be needed unless the low end itself agrees.
     return asLogIndex(this.lowEnd.term <= term ? this.lowEnd.index : Math.max(0, this.lowEnd.index - 1))

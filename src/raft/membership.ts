@@ -31,6 +31,7 @@ export class Membership {
     if (this.isInFlight())
       return refuse('change-in-flight', `entry ${configurationIndex} isn't committed yet`)
     const next = nextConfiguration(configuration, change)
+    assert(!next.ok || next.configuration.voters.length > 0, 'raft.change-voters')
     return next.ok ? this.#append(next.configuration) : next
   }
 
@@ -65,6 +66,7 @@ export class Membership {
     const core = this.#core
     if (core.role !== 'leader' || !core.configurationCommitted()) return
     const { configuration } = core
+    assert(core.leader === core.id, 'raft.proceed-leader', () => `${core.leader}`)
     if (isJoint(configuration)) {
       if (
         configuration.leavesAutomatically === true &&
@@ -89,5 +91,6 @@ export class Membership {
     this.#replication.sendAppends()
     this.#transfer.handOver()
     core.becomeFollower(core.term, undefined)
+    assert(!core.configuration.voters.includes(core.id), 'raft.step-down-voter', () => core.id)
   }
 }

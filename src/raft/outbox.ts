@@ -52,6 +52,11 @@ export class Outbox {
       'raft.output-restore',
       () => `entry ${first?.index} after a snapshot at ${this.restore?.index}`,
     )
+    assert(
+      persist?.snapshot === undefined || first === undefined,
+      'raft.output-snapshot-folds',
+      () => `entry ${first?.index} with a snapshot that isn't written yet`,
+    )
     const { messages, restore, fetches, snapshotsWanted, reads, droppedReads } = this
     this.messages = []
     this.restore = undefined
@@ -75,6 +80,7 @@ export class Outbox {
 
   fetch(to: NodeId, from: LogIndex, maxBytes: number): void {
     assert(from >= 1, 'raft.fetch-from', () => `${from}`)
+    assert(maxBytes >= 1, 'raft.fetch-bytes', () => `${maxBytes}`)
     this.fetches.push({ to, from, maxBytes })
   }
 }

@@ -56,6 +56,8 @@ export class Inflights {
     this.#lastIndexes.push(lastIndex)
     this.#sizes.push(bytes)
     this.#bytes += bytes
+    assert(this.#sizes.length === this.#lastIndexes.length, 'raft.inflights-pairs', () => `${lastIndex}`)
+    assert(bytes >= 0 && this.count >= 1, 'raft.inflights-added', () => `${bytes} bytes`)
   }
 
   /** All messages that end at or below `index` have arrived. */
@@ -74,6 +76,11 @@ export class Inflights {
       this.#sizes.splice(0, this.#head)
       this.#head = 0
     }
+    assert(
+      this.count === 0 || this.#lastIndexes[this.#head]! > index,
+      'raft.inflights-freed',
+      () => `${this.#lastIndexes[this.#head]} after ${index}`,
+    )
   }
 
   clear(): void {
@@ -124,6 +131,8 @@ export class Progress {
     this.life = life
     this.next = next
     this.heardAtTick = tick
+    assert(next >= 1, 'raft.progress-first', () => `${id}: next ${next}`)
+    assert(Number.isSafeInteger(life) && life >= 0, 'raft.progress-life', () => `${id}: life ${life}`)
     this.inflights = new Inflights(limits)
   }
 
@@ -150,6 +159,7 @@ export class Progress {
     this.transfer = undefined
     this.snapshotTicks = 0
     this.inflights.clear()
+    assert(this.inflights.bytes === 0, 'raft.progress-inflights', () => `${this.inflights.bytes}`)
   }
 
   /** An append message with entries up to `mark` is on its way. */
@@ -174,6 +184,12 @@ export class Progress {
     if (index > this.match) this.match = index
     if (this.next <= this.match) this.next = asLogIndex(this.match + 1)
     this.inflights.freeThrough(index)
+    assert(this.match >= index, 'raft.confirm-match', () => `${this.id}: match ${this.match}, not ${index}`)
+    assert(
+      this.state === 'replicate' || this.inflights.count === 0,
+      'raft.confirm-inflights',
+      () => `${this.id}: ${this.inflights.count} in state ${this.state}`,
+    )
     assert(
       this.match < this.next,
       'raft.confirm-next',

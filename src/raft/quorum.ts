@@ -14,6 +14,7 @@ export const majorityOf = (size: number): number => Math.floor(size / 2) + 1
 function majorityHas(voters: readonly NodeId[], agrees: (id: NodeId) => boolean): boolean {
   let count = 0
   for (const id of voters) if (agrees(id)) count += 1
+  assert(voters.length > 0, 'raft.majority-of-nobody')
   return count >= majorityOf(voters.length)
 }
 
@@ -41,6 +42,7 @@ function majorityIndex(voters: readonly NodeId[], matchOf: (id: NodeId) => numbe
   }
   const index = matches[majorityOf(voters.length) - 1]
   assert(index !== undefined, 'raft.quorum-index', () => `${index} of ${voters.join(' ')}`)
+  assert(matches.at(-1)! <= index && index <= matches[0]!, 'raft.quorum-order', () => matches.join(' '))
   return index
 }
 
@@ -51,5 +53,11 @@ export function quorumIndex(configuration: Configuration, matchOf: (id: NodeId) 
   const incoming = majorityIndex(voters, matchOf)
   if (votersOutgoing.length === 0) return incoming
   const outgoing = majorityIndex(votersOutgoing, matchOf)
-  return Math.min(incoming, outgoing)
+  const index = Math.min(incoming, outgoing)
+  assert(
+    hasQuorum(configuration, (id) => matchOf(id) >= index),
+    'raft.quorum-joint',
+    () => `${index} of ${incoming} and ${outgoing}`,
+  )
+  return index
 }

@@ -76,8 +76,10 @@ export class Raft implements RaftCore {
       if (input.type === 'read') this.core.outbox.droppedReads.push(input.context)
       return
     }
+    const { term } = this.core
     this.dispatch(input)
     this.membership.proceed()
+    assert(input.type !== 'persisted' || this.core.term === term, 'raft.persisted-term', () => `${term}`)
     checkInvariants(this.core, this.watermarks)
   }
 
@@ -140,6 +142,7 @@ export class Raft implements RaftCore {
   private tick(): void {
     const { core } = this
     core.ticks += 1
+    assert(Number.isSafeInteger(core.ticks), 'raft.ticks', () => `${core.ticks}`)
     core.durability.tick()
     if (core.role === 'leader') this.replication.tick()
     else {
@@ -152,6 +155,7 @@ export class Raft implements RaftCore {
   private receive(message: Message): void {
     const { core } = this
     assert(message.to === core.id, 'raft.addressee', () => `${message.type} to ${message.to} at ${core.id}`)
+    assert(!core.failed, 'raft.receive-failed', () => message.type)
     if (!core.concernsThisLife(message)) {
       core.refusedMessages += 1
       return
@@ -167,6 +171,11 @@ export class Raft implements RaftCore {
         message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot'
       core.becomeFollower(message.term, isFromLeader ? message.from : undefined)
     }
+    assert(
+      message.term <= core.term || this.isAboutFutureTerm(message),
+      'raft.receive-later-term',
+      () => `${message.type} of ${message.term} in ${core.term}`,
+    )
     if (message.term < core.term) this.receiveEarlierTerm(message)
     else this.receiveCurrentTerm(message)
   }
@@ -269,6 +278,7 @@ export class Raft implements RaftCore {
     if (index <= core.applied) return
     assert(index <= core.durability.persisted, 'raft.applied-unpersisted', () => `${index}`)
     core.applied = index
+    assert(core.applied <= core.commit, 'raft.applied-uncommitted', () => `${index}, commit ${core.commit}`)
     this.shrinkWindow()
   }
 
@@ -288,6 +298,7 @@ export class Raft implements RaftCore {
     )
     core.log.compact(lowEnd)
     core.configurations.compactedTo(lowEnd.index)
+    assert(core.log.lowEnd.index === lowEnd.index, 'raft.compacted-low-end', () => `${core.log.lowEnd.index}`)
   }
 
   private shrinkWindow(): void {
@@ -311,11 +322,13 @@ export class Raft implements RaftCore {
       return { ok: false, reason: 'too-many-uncommitted-bytes' }
     }
     const { index, term } = core.append('event', draft)
+    assert(term === core.term && index === core.log.last.index, 'raft.proposed-last', () => `${index}`)
     return { ok: true, index, term }
   }
 
   changeConfiguration(change: ConfigurationChange): ChangeResult {
     const result = this.membership.change(change)
+    assert(!result.ok || this.core.role === 'leader', 'raft.changed-leader', () => this.core.role)
     checkInvariants(this.core, this.watermarks)
     return result
   }
@@ -354,6 +367,7 @@ export class Raft implements RaftCore {
     const { core } = this
     if (!core.outbox.isEmpty() || this.leadershipChanged() || this.configurationChanged()) return true
     if (core.failed) return false
+    assert(core.handedOut <= core.commit, 'raft.output-uncommitted', () => `${core.handedOut}`)
     return (
       core.durability.hasReleasable() ||
       core.durability.hasWork(core.hardState()) ||
@@ -372,6 +386,8 @@ export class Raft implements RaftCore {
       this.replication.sendAppends()
     }
     const persist = core.failed ? undefined : core.durability.take(core.hardState())
+    assert(persist === undefined || persist.token.last === core.log.last.index, 'raft.taken-last')
+    assert(persist === undefined || persist.token.term === core.term, 'raft.taken-term')
     const committed = core.failed ? [] : this.takeCommitted()
     const leadership = this.leadershipChanged() ? this.leadership() : undefined
     if (leadership !== undefined) this.reported = leadership
@@ -387,6 +403,8 @@ export class Raft implements RaftCore {
     if (to <= core.handedOut) return []
     const committed = core.log.slice(core.handedOut + 1, to, Infinity)
     assert(committed !== undefined && committed.length === to - core.handedOut, 'raft.unapplied-evicted')
+    assert(committed[0]!.index === core.handedOut + 1, 'raft.committed-first', () => `${core.handedOut}`)
+    assert(to <= core.durability.persisted, 'raft.committed-unpersisted', () => `${to}`)
     core.handedOut = to
     return committed
   }

@@ -23,6 +23,7 @@ export class ReadIndex {
   request(context: number, mode: 'quorum' | 'lease'): void {
     const core = this.#core
     if (mode === 'lease' && this.#lease.isHeld()) {
+      assert(core.ownTermCommitted(), 'raft.lease-read-uncommitted', () => `${core.commit}`)
       core.outbox.reads.push({ context, index: core.commit })
       return
     }
@@ -31,6 +32,7 @@ export class ReadIndex {
       return
     }
     core.waitingReads.push(context)
+    assert(core.waitingReads.length <= MOST_WAITING_READS, 'raft.reads-waiting', () => `${context}`)
   }
 
   /** Whether a round can start. Before an entry of its own term is committed a leader doesn't know what is (§8). */
@@ -47,6 +49,7 @@ export class ReadIndex {
     core.newestReadRound += 1
     core.readRound = { round: core.newestReadRound, index: core.commit, contexts: core.waitingReads }
     core.waitingReads = []
+    assert(core.readRound.contexts.length > 0, 'raft.read-round-empty', () => `${core.newestReadRound}`)
     this.confirm()
     return core.readRound !== undefined
   }

@@ -35,6 +35,7 @@ export class Replication {
   tick(): void {
     const core = this.#core
     const { config, ticks } = core
+    assert(core.role === 'leader', 'raft.replication-tick', () => core.role)
     const isActive = (progress: Progress): boolean => ticks - progress.heardAtTick < config.electionTicks
     const heardFromQuorum = core.hasQuorum((id) => {
       const progress = core.follower(id)
@@ -49,6 +50,11 @@ export class Replication {
     this.#transfer.tick()
     this.#catchUp.tick()
     core.heartbeatElapsed += 1
+    assert(
+      core.heartbeatElapsed <= config.heartbeatTicks,
+      'raft.heartbeat-late',
+      () => `${core.heartbeatElapsed}`,
+    )
     if (core.heartbeatElapsed >= config.heartbeatTicks) {
       core.heartbeatElapsed = 0
       this.broadcastHeartbeat()
@@ -100,6 +106,8 @@ export class Replication {
    * one turn shares a message.
    */
   sendAppends(): void {
+    assert(this.#core.role === 'leader', 'raft.send-leader', () => this.#core.role)
+    assert(!this.#core.failed, 'raft.send-failed')
     for (const progress of this.#core.followers) {
       for (let need = this.#need(progress); need !== 'nothing'; need = this.#need(progress)) {
         if (need === 'catch-up') {
@@ -117,6 +125,7 @@ export class Replication {
     assert(previous !== undefined, 'raft.send-without-mark')
     const entries = need === 'empty' ? [] : log.slice(progress.next, log.last.index, config.maxAppendBytes)
     assert(entries !== undefined, 'raft.send-without-entries')
+    assert(entries.length > 0 || need === 'empty', 'raft.send-nothing', () => `to ${progress.id}`)
     this.sendAppend(progress, previous, entries)
   }
 
@@ -139,6 +148,7 @@ export class Replication {
       entries,
       commit: core.commit,
     })
+    assert(core.commit >= progress.commitSent, 'raft.commit-sent', () => `${core.commit} to ${progress.id}`)
     progress.commitSent = core.commit
     progress.poked = false
     const newest = entries.at(-1)
@@ -154,6 +164,8 @@ export class Replication {
   handleAppendReply(reply: AppendReply): void {
     const progress = this.#core.follower(reply.from)
     if (progress === undefined) return
+    assert(this.#core.role === 'leader', 'raft.append-reply-leader', () => this.#core.role)
+    assert(reply.term === this.#core.term, 'raft.append-reply-term', () => `${reply.term}`)
     progress.heardAtTick = this.#core.ticks
     if (reply.accepted) this.#confirmed(progress, reply.index)
     else this.#rejected(progress, reply)
@@ -166,6 +178,7 @@ export class Replication {
     })
     const isNews = index > progress.match
     progress.confirm(index)
+    assert(progress.match >= index, 'raft.confirmed-match', () => `${progress.id}: ${progress.match}`)
     switch (progress.state) {
       case 'probe':
         if (index >= progress.match) progress.becomeReplicate()
@@ -201,6 +214,7 @@ export class Replication {
     // At least one step back per answer, whatever the hint says, and never below what is confirmed.
     const next = Math.max(Math.min(refused, agreesTo + 1), progress.match + 1)
     assert(next <= Math.max(refused, progress.match + 1), 'raft.back-up', () => `${next} after ${refused}`)
+    assert(next > progress.match, 'raft.back-up-confirmed', () => `${next}, match ${progress.match}`)
     progress.becomeProbe(next, false)
   }
 
@@ -209,6 +223,8 @@ export class Replication {
     const progress = core.follower(reply.from)
     if (progress === undefined) return
     progress.heardAtTick = core.ticks
+    assert(reply.readRound <= core.newestReadRound, 'raft.read-round-unknown', () => `${reply.readRound}`)
+    assert(reply.term === core.term, 'raft.heartbeat-reply-term', () => `${reply.term} in ${core.term}`)
     progress.readRound = Math.max(progress.readRound, reply.readRound)
     // It lives, so what is still missing may have got lost. An append without entries is enough to find out, so this
     // needs no room in the window, and a window full of lost messages can't stay full.
@@ -222,6 +238,7 @@ export class Replication {
     const core = this.#core
     const index = core.quorumIndex((id) => this.matchOf(id))
     assert(index <= core.log.last.index, 'raft.quorum-beyond-last', () => `${index}`)
+    assert(core.role === 'leader', 'raft.commit-leader', () => core.role)
     if (index > core.commit && this.mayCommit(index)) core.commitTo(asLogIndex(index))
   }
 
@@ -233,6 +250,7 @@ export class Replication {
   /** The leader's own log counts only as far as it is on its disk. */
   matchOf(id: string): number {
     const core = this.#core
+    assert(core.role === 'leader', 'raft.match-leader', () => core.role)
     if (id === core.id) return core.durability.persisted
     return core.followers.find((progress) => progress.id === id)?.match ?? 0
   }

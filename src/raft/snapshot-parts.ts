@@ -25,6 +25,7 @@ export class SnapshotParts {
   /** The whole snapshot once its last chunk is here. Anything else is answered with where to go on. */
   add(message: InstallSnapshot): Snapshot | undefined {
     const { snapshot, offset = 0, totalBytes = snapshot.state.length } = message
+    assert(Number.isSafeInteger(offset) && offset >= 0, 'raft.snapshot-offset', () => `${offset}`)
     if (totalBytes > this.#core.config.maxSnapshotBytes || offset + snapshot.state.length > totalBytes) {
       this.drop()
       this.#core.refusedMessages += 1
@@ -74,6 +75,12 @@ export class SnapshotParts {
     if (this.#parts === undefined) return
     this.#parts.ticks += 1
     const { config, commit } = this.#core
+    assert(
+      this.#parts.received < this.#parts.totalBytes,
+      'raft.snapshot-whole',
+      () => `${this.#parts?.received}`,
+    )
+    assert(this.#core.role !== 'leader', 'raft.snapshot-leader')
     const isOld = this.#parts.ticks >= PATIENCE_ELECTIONS * config.electionTicks
     if (isOld || commit >= this.#parts.first.snapshot.index) this.drop()
   }
@@ -86,6 +93,7 @@ export class SnapshotParts {
 function joined({ chunks, totalBytes }: Parts): Uint8Array {
   const state = new Uint8Array(totalBytes)
   let at = 0
+  assert(chunks.length > 1, 'raft.snapshot-chunks', () => `${chunks.length}`)
   for (const chunk of chunks) {
     state.set(chunk, at)
     at += chunk.length

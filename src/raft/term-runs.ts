@@ -26,6 +26,7 @@ export class TermRuns {
       if (this.#runs[middle]!.firstIndex <= index) low = middle + 1
       else high = middle
     }
+    assert(low === high, 'raft.runs-search', () => `${low} and ${high}`)
     return low - 1
   }
 
@@ -43,6 +44,7 @@ export class TermRuns {
       () => `${index}/${term} after ${newest?.firstIndex}/${newest?.term}`,
     )
     this.#runs.push({ firstIndex: index, term })
+    assert(index >= 1 && term >= 1, 'raft.runs-first', () => `${index}/${term}`)
   }
 
   truncateFrom(index: number): void {
@@ -60,6 +62,11 @@ export class TermRuns {
     const kept = this.#runs.slice(at)
     kept[0] = { firstIndex: asLogIndex(Math.max(kept[0]!.firstIndex, index + 1)), term: kept[0]!.term }
     assert(kept[0]!.firstIndex > index, 'raft.runs-low-end', () => `${kept[0]!.firstIndex} after ${index}`)
+    assert(
+      kept.at(-1)!.firstIndex <= last,
+      'raft.runs-last',
+      () => `${kept.at(-1)!.firstIndex}, last ${last}`,
+    )
     this.#runs = kept
   }
 
@@ -68,6 +75,7 @@ export class TermRuns {
     let end = index
     for (let at = this.#find(index); at >= 0; at -= 1) {
       const run = this.#runs[at]!
+      assert(run.firstIndex <= end, 'raft.runs-overlap', () => `${run.firstIndex} up to ${end}`)
       if (run.term <= term) return end
       end = run.firstIndex - 1
     }

@@ -18,6 +18,7 @@ export class Transfer {
     if (target === undefined || core.transfer?.to === target) return
     if (core.follower(target) === undefined || !isVoter(core.configuration, target)) return
     assert(core.role === 'leader' && target !== core.id, 'raft.transfer-target', () => target)
+    assert(!core.failed, 'raft.transfer-failed', () => target)
     core.transfer = { to: target, ticks: 0 }
     // For the rest of the term: the target may stand at any time, and nobody keeps to this leader then.
     core.leaseBroken = true
@@ -32,6 +33,8 @@ export class Transfer {
       if (!isActive || !configuration.voters.includes(progress.id)) continue
       if (best === undefined || progress.match > best.match) best = progress
     }
+    assert(best?.id !== this.#core.id, 'raft.transfer-to-itself')
+    assert(best === undefined || best.match <= this.#core.log.last.index, 'raft.transfer-beyond-last')
     return best
   }
 
@@ -40,6 +43,7 @@ export class Transfer {
     const { transfer, log, id, term } = this.#core
     if (transfer === undefined) return
     if (this.#core.follower(transfer.to)?.match !== log.last.index) return
+    assert(transfer.to !== id, 'raft.transfer-self', () => id)
     this.#core.send({ type: 'timeoutNow', from: id, to: transfer.to, term })
   }
 
@@ -49,6 +53,7 @@ export class Transfer {
     const heir = this.#furthestAlong()
     if (heir?.match !== log.last.index) return
     assert(heir.id !== id, 'raft.heir', () => heir.id)
+    assert(isVoter(this.#core.configuration, heir.id), 'raft.heir-votes', () => heir.id)
     this.#core.send({ type: 'timeoutNow', from: id, to: heir.id, term })
   }
 
@@ -57,6 +62,8 @@ export class Transfer {
     const core = this.#core
     if (core.transfer === undefined) return
     core.transfer.ticks += 1
+    assert(core.role === 'leader', 'raft.transfer-tick', () => core.role)
+    assert(core.transfer.ticks <= core.config.electionTicks, 'raft.transfer-overdue', () => core.transfer!.to)
     if (core.transfer.ticks >= core.config.electionTicks) core.transfer = undefined
   }
 }

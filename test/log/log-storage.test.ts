@@ -62,7 +62,7 @@ describe('a turn', () => {
   it('is refused for a group that is not there, and for a second creation', async () => {
     const { log } = await tenEntries()
     const entries = [entryAfter(emptySnapshot)]
-    await expect(log.commit([{ groupId: asGroupId(99), entries }])).rejects.toThrow('log.group-known')
+    await expect(log.commit([{ groupId: asGroupId(99), entries }])).rejects.toThrow('log.written-known')
     await expect(log.commit([{ groupId: group, create: emptySnapshot }])).rejects.toThrow('log.create-once')
   })
 

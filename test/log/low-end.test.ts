@@ -156,7 +156,9 @@ describe('a snapshot', () => {
 describe('the end of a group', () => {
   it('is refused for one that is not there, and with anything after it in the turn', async () => {
     const { log } = await twentyEntries()
-    await expect(log.commit([{ groupId: asGroupId(99), destroy: true }])).rejects.toThrow('log.group-known')
+    await expect(log.commit([{ groupId: asGroupId(99), destroy: true }])).rejects.toThrow(
+      'log.destroyed-known',
+    )
     const both = log.commit([
       { groupId: group, destroy: true },
       { groupId: group, create: emptySnapshot },

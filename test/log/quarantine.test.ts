@@ -116,7 +116,7 @@ describe('a group that is put aside', () => {
 
   it('must be one of this node', async () => {
     const { log } = await damagedGroup()
-    await expect(log.quarantine(asGroupId(99), 'typing error')).rejects.toThrow('log.group-known')
+    await expect(log.quarantine(asGroupId(99), 'typing error')).rejects.toThrow('log.quarantined-known')
     await log.close()
     await expect(log.quarantine(group, 'late')).rejects.toThrow('log.quarantine-while-open')
   })
