@@ -8,6 +8,8 @@ import {
   type TopicLayout,
 } from './events.ts'
 
+import { IdRanges, type EncodedRange } from './id-ranges.ts'
+
 /** What happened to a request that named itself, so that a retry is answered and not carried out again. */
 export type RememberedRequest =
   | { readonly type: 'topicCreated'; readonly name: string; readonly topicId: string }
@@ -25,7 +27,7 @@ interface Encoded {
   readonly nextGroupId: number
   readonly nodes: readonly NodeEntry[]
   readonly topics: readonly TopicLayout[]
-  readonly deletedGroupIds: readonly number[]
+  readonly deletedGroupIds: readonly EncodedRange[]
   readonly requests: readonly (readonly [string, RememberedRequest])[]
   readonly metadataLives?: readonly (readonly [string, number])[]
   readonly removedNodes?: readonly string[]
@@ -41,8 +43,11 @@ export class MetadataState {
   nextGroupId = 1
   readonly nodes = new Map<string, NodeEntry>()
   readonly topics = new Map<string, TopicLayout>()
-  /** Only groups listed here may be removed from a disk: that a group isn't known is no reason to delete data. */
-  readonly deletedGroupIds = new Set<number>()
+  /**
+   * Only groups listed here may be removed from a disk: that a group isn't known is no reason to delete data. For ever, since
+   * nobody knows when the last node that has one comes back; but each id is here or in a topic, so ranges stay few.
+   */
+  deletedGroupIds = new IdRanges()
   readonly requests = new Map<string, RememberedRequest>()
   /** Under which life of its disk a node takes part in the metadata group; 0 where it isn't here. */
   readonly metadataLives = new Map<string, number>()
@@ -160,6 +165,8 @@ export class MetadataState {
       this.#topicOfGroup.delete(groupId)
     }
     this.groups.topicDeleted(name)
+    const { rangeCount } = this.deletedGroupIds
+    assert(rangeCount <= this.topics.size + 1, 'metadata.deleted-ranges', `${rangeCount}`)
     this.#remember(requestId, { type: 'topicDeleted', name })
   }
 
@@ -181,7 +188,7 @@ export class MetadataState {
       nextGroupId: this.nextGroupId,
       nodes: [...this.nodes.values()],
       topics: [...this.topics.values()],
-      deletedGroupIds: [...this.deletedGroupIds],
+      deletedGroupIds: this.deletedGroupIds.encode(),
       requests: [...this.requests],
       ...(this.metadataLives.size === 0 ? {} : { metadataLives: [...this.metadataLives] }),
       ...(this.removedNodes.size === 0 ? {} : { removedNodes: [...this.removedNodes] }),
@@ -202,7 +209,7 @@ export class MetadataState {
       state.topics.set(topic.name, topic)
       for (const { groupId } of topic.partitions) state.#topicOfGroup.set(groupId, topic.name)
     }
-    for (const groupId of encoded.deletedGroupIds) state.deletedGroupIds.add(groupId)
+    state.deletedGroupIds = IdRanges.decode(encoded.deletedGroupIds)
     for (const [requestId, request] of encoded.requests) state.requests.set(requestId, request)
     for (const [nodeId, life] of encoded.metadataLives ?? []) state.metadataLives.set(nodeId, life)
     for (const nodeId of encoded.removedNodes ?? []) state.removedNodes.add(nodeId)

@@ -217,8 +217,22 @@ function assertEnd(reader: ProtoReader, end: number): void {
   assert(reader.pos === end, 'peer-codec.message-length', `${reader.pos} in place of ${end}`)
 }
 
-/** The entry between `from` and `end`; header and payload are views. */
+/** An entry may keep alive so many times its own bytes … */
+const MOST_TIMES_PINNED = 4
+/** … or so many, whichever is more. */
+const LEAST_BYTES_PINNED = 64 * 1024
+
+/**
+ * The entry between `from` and `end`; header and payload are views. Entries stay in memory for as long as their log's window
+ * holds them, and a view keeps alive all that came with it: a small entry among others, which would hold megabytes, is copied.
+ */
 function decodeEntry(bytes: Uint8Array, from: number, end: number): Entry {
+  const pinned = bytes.buffer.byteLength
+  const isFair = pinned <= Math.max((end - from) * MOST_TIMES_PINNED, LEAST_BYTES_PINNED)
+  return isFair ? entryIn(bytes, from, end) : entryIn(Buffer.from(bytes.subarray(from, end)), 0, end - from)
+}
+
+function entryIn(bytes: Uint8Array, from: number, end: number): Entry {
   const { head, length } = decodeEntryHead(bytes, from)
   const { index, term, kind, digest, header, payloadBytes } = head
   const left = end - from - length

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -12,7 +13,7 @@ import { subscribeMethod, type SubscribeRequest } from '../../../src/broker/peer
 import { encodeEntryHead } from '../../../src/log/index.ts'
 import { asGroupId } from '../../../src/log/types.ts'
 import { encodeConfiguration } from '../../../src/raft/index.ts'
-import { asLogIndex, asNodeId, asTerm, type Message } from '../../../src/raft/types.ts'
+import { asDigest, asLogIndex, asNodeId, asTerm, type Entry, type Message } from '../../../src/raft/types.ts'
 import { reflectionCodec } from '../../../src/wire/index.ts'
 import { MalformedMessageError } from '../../../src/wire/protobuf.ts'
 import { FROM, TO, entry, flat, groupMessage, leaderNotice, messageOfType, quietNotice } from './messages.ts'
@@ -299,6 +300,44 @@ describe('a message to a peer', () => {
         },
       ),
     )
+  })
+})
+
+describe('an entry from a peer', () => {
+  const sized = (bytes: number) => {
+    const payload = new Uint8Array(bytes).fill(7)
+    return { payload: [payload], payloadBytes: bytes, payloadCrc32: crc32(payload) }
+  }
+  const received = (sizes: readonly number[]): readonly Entry[] => {
+    const entries = sizes.map((bytes, at) => ({
+      index: asLogIndex(at + 1),
+      term: asTerm(1),
+      kind: 'event' as const,
+      digest: asDigest(0n),
+      header: Uint8Array.of(1),
+      ...sized(bytes),
+    }))
+    const previous = { index: asLogIndex(0), term: asTerm(0), digest: asDigest(0n) }
+    const append = { type: 'append', from: FROM, to: TO, term: asTerm(1), previous, entries } as const
+    const message: Message = { ...append, commit: asLogIndex(0) }
+    const [decoded] = decodeEnvelope(encoded([{ groupId: asGroupId(1), message }]), FROM, TO).messages
+    return decoded?.message.type === 'append' ? decoded.message.entries : []
+  }
+  const pinned = ({ payload, header }: Entry): number =>
+    Math.max(payload[0]?.buffer.byteLength ?? 0, header.buffer.byteLength)
+
+  it('is a view of what came, where it is most of that', () => {
+    const [only] = received([1_000_000])
+    expect(pinned(only!)).toBeGreaterThan(1_000_000)
+    expect(pinned(only!)).toBeLessThan(1_100_000)
+  })
+
+  it('does not keep megabytes alive that came with it', () => {
+    const entries = received([100, 5000, 3_000_000])
+    expect(entries.map(({ payloadBytes }) => payloadBytes)).toEqual([100, 5000, 3_000_000])
+    expect(pinned(entries[0]!)).toBeLessThanOrEqual(64 * 1024)
+    expect(pinned(entries[1]!)).toBeLessThanOrEqual(64 * 1024)
+    expect(entries[1]!.payload[0]!.every((byte) => byte === 7)).toBe(true)
   })
 })
 
