@@ -194,6 +194,7 @@ export class Replica {
       read.done(new FlotillaError('REPLICA_UNAVAILABLE', 'this replica has stopped'))
       return
     }
+    // By quorum, never by lease: the clock of a quiet group stands still, and a lease would seem to last for ever.
     this.step({ type: 'read', context: this.#reads.add(read) })
   }
 
@@ -258,14 +259,9 @@ export class Replica {
   leaderIsQuiet(from: NodeId, { term, index }: QuietNotice): void {
     const { role, leader, term: ownTerm, last } = this.#core.status()
     const same = role === 'follower' && leader === from && ownTerm === term
-    if (
-      this.#stopped ||
-      !same ||
-      last.index !== index ||
-      this.#foldedIndex !== index ||
-      this.#core.hasOutput()
-    )
-      return
+    // What it has yet to send doesn't matter: only its clock stands still. The notice comes right after a heartbeat, whose
+    // answer nearly always waits, and a follower that let it pass would soon ask for votes and wake the whole group.
+    if (this.#stopped || !same || last.index !== index || this.#foldedIndex !== index) return
     this.#quiet = true
   }
 

@@ -217,6 +217,42 @@ describe('a replica that leads', () => {
     expect(second.said).toEqual(['confirmed'])
   })
 
+  it('asks a majority for a read in a quiet group, though its clock says that a lease still holds', () => {
+    const { bench, replica } = benchOf(['n1', 'n2', 'n3'], {}, { leaseClockDriftPercent: 10 })
+    // With leases a node stands for nothing in the first election timeout after its start.
+    for (let tick = 0; tick < 10; tick += 1) replica.tick(tick)
+    bench.settle()
+    bench.lead()
+    expect(replica.isLeader).toBe(true)
+    const answer = (): void => {
+      const asked = bench.sent.findLast((message) => message.type === 'heartbeat')
+      const readRound = asked?.type === 'heartbeat' ? asked.readRound : 0
+      const { term } = replica.status()
+      bench.receive({ type: 'heartbeatReply', from: asNodeId('n2'), term, readRound })
+      bench.receive({ type: 'heartbeatReply', from: asNodeId('n3'), term, readRound })
+      const { last } = replica.status()
+      const reply = { type: 'appendReply', term, accepted: true, index: last.index } as const
+      bench.receive({ ...reply, from: asNodeId('n3'), hintIndex: last.index, hintTerm: term })
+      bench.settle()
+    }
+    for (let tick = 0; tick < 100; tick += 1) {
+      replica.tick(tick)
+      bench.settle()
+      if (replica.isQuiet) break
+      answer()
+    }
+    expect(replica.isQuiet).toBe(true)
+    // However long after, for no tick has passed.
+    const read = new Read()
+    replica.readIndex(read)
+    bench.settle()
+    expect(read.said).toEqual([])
+    // What the core itself would have done with it.
+    replica.step({ type: 'read', context: 1, mode: 'lease' })
+    bench.settle()
+    expect(read.said).toEqual(['confirmed'])
+  })
+
   it('stores its state after so many entries, and cuts its log where it may', () => {
     const { bench, append, machine, replica } = benchOf(['n1'], { saveStateEntries: 4, compactEntries: 4 })
     bench.lead()
