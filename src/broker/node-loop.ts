@@ -10,6 +10,11 @@ interface Pending {
   readonly durable: (() => void) | undefined
 }
 
+/** So many groups at most look for a leader at once after they were hosted; the others wait without ticks. */
+export const MOST_LEADERLESS = 100
+/** A group that has found no leader after so many ticks, having no majority perhaps, makes room for the next. */
+export const PATIENCE_TICKS = 40
+
 /**
  * The node's one loop. A turn takes the output of every replica that has work: messages leave at once, and in parallel
  * everything that must become durable, of all groups, goes into one group commit. One commit runs at a time; what comes
@@ -27,6 +32,10 @@ export class NodeLoop {
   #dirty = new Set<Replica>()
   /** Those that need ticks; quiet ones cost nothing. */
   readonly #awake = new Set<Replica>()
+  /** Hosted a moment ago and not ticked yet: thousands of elections at once would only starve each other. */
+  readonly #waiting = new Set<Replica>()
+  /** Let in from there, without a leader so far, and for how many ticks. */
+  readonly #leaderless = new Map<Replica, number>()
   #scheduled = false
   #gathered: Pending[] = []
   #committing: Promise<void> | undefined
@@ -52,20 +61,28 @@ export class NodeLoop {
     return this.#replicas
   }
 
+  /** Its first tick comes when it is its turn, or with the first message for it. */
   add(replica: Replica): void {
     this.#replicas.set(replica.groupId, replica)
-    this.wake(replica)
+    this.#waiting.add(replica)
+    this.#dirty.add(replica)
+    this.schedule()
   }
 
   remove(replica: Replica): void {
     this.#replicas.delete(replica.groupId)
     this.#dirty.delete(replica)
     this.#awake.delete(replica)
+    this.#waiting.delete(replica)
+    this.#leaderless.delete(replica)
   }
 
   wake(replica: Replica): void {
     this.#dirty.add(replica)
-    if (!replica.isQuiet) this.#awake.add(replica)
+    if (!replica.isQuiet) {
+      this.#awake.add(replica)
+      this.#waiting.delete(replica)
+    }
     this.schedule()
   }
 
@@ -89,9 +106,25 @@ export class NodeLoop {
 
   tick(): void {
     const nowMs = this.#clock.nowMs()
+    this.#letIn()
     for (const replica of this.#awake) {
       this.#guarded(() => replica.tick(nowMs))
       if (replica.isQuiet) this.#awake.delete(replica)
+    }
+  }
+
+  #letIn(): void {
+    for (const [replica, ticks] of this.#leaderless) {
+      if (ticks >= PATIENCE_TICKS || replica.isQuiet || replica.status().leader !== undefined) {
+        this.#leaderless.delete(replica)
+      } else this.#leaderless.set(replica, ticks + 1)
+    }
+    for (const replica of this.#waiting) {
+      if (this.#leaderless.size >= MOST_LEADERLESS) return
+      this.#waiting.delete(replica)
+      if (replica.isQuiet) continue
+      this.#awake.add(replica)
+      this.#leaderless.set(replica, 0)
     }
   }
 

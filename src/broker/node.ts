@@ -66,6 +66,8 @@ export class Node {
   readonly #replay: MetadataReplay
   #mayHost = false
   #isSettled = false
+  /** One for all: with thousands of groups, closures of its own are much of what a replica costs. */
+  readonly #replicaHost: ReplicaHost = this.#makeHost()
   /** Ticks since the start. */
   #age = 0
   #cancelTick: Cancel | undefined
@@ -296,7 +298,7 @@ export class Node {
       groupId,
       core,
       machine,
-      this.#host(),
+      this.#replicaHost,
       limits,
       applied,
       foldedMark(bootstrap),
@@ -304,7 +306,7 @@ export class Node {
     )
   }
 
-  #host(): ReplicaHost {
+  #makeHost(): ReplicaHost {
     return {
       wake: (replica) => this.loop.wake(replica),
       send: (groupId, messages: readonly Message[]) => this.links.send(groupId, messages),

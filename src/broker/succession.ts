@@ -6,6 +6,8 @@ import type { Replica } from './replica.ts'
 const STANDING_TICKS: readonly number[] = [1, 3, 6, 9]
 /** Ticks between the first and the second in line. */
 const TICKS_PER_RANK = 2
+/** So many groups at most stand at once; the others wait for their turn. */
+export const MOST_STANDING = 50
 /** So many groups at most are woken in a tick after a node was lost, so that elections don't come in a flood. */
 const WAKES_PER_TICK = 200
 
@@ -62,7 +64,10 @@ export class Succession {
 
   tick(): void {
     this.#wakeSome()
+    let left = MOST_STANDING
     for (const [groupId, age] of this.#standing) {
+      if (left === 0) return
+      left -= 1
       const replica = this.#replicas.get(groupId)
       const over = age > (STANDING_TICKS.at(-1) ?? 0)
       if (replica === undefined || over || replica.status().leader !== undefined) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { NodeLoop } from '../../src/broker/node-loop.ts'
+import { MOST_LEADERLESS, NodeLoop, PATIENCE_TICKS } from '../../src/broker/node-loop.ts'
 import type { PartitionMachine } from '../../src/broker/partition/machine.ts'
 import { Replica, type ReplicaHost, type ReplicaLimits } from '../../src/broker/replica.ts'
 import { asGroupId } from '../../src/log/types.ts'
@@ -33,9 +33,9 @@ class Bench {
     onFailure: (error) => this.failures.push(error),
   })
 
-  host(groupId: number, limits: Partial<ReplicaLimits> = {}): Hosted {
+  host(groupId: number, limits: Partial<ReplicaLimits> = {}, voters: readonly string[] = ['n1']): Hosted {
     const machine = partitionMachine(this.clock)
-    const bootstrap = emptyBootstrap(configurationOf('n1'))
+    const bootstrap = emptyBootstrap(configurationOf(...voters))
     const core = new Raft(defaultRaftConfig(asNodeId('n1')), bootstrap, () => 0)
     const host: ReplicaHost = {
       wake: (each) => this.loop.wake(each),
@@ -225,5 +225,39 @@ describe('the node’s loop', () => {
       bench.clock.runDeferred()
     }
     expect([bench.flushes, bench.storage.commits.length]).toEqual([flushes, commits])
+  })
+})
+
+describe('replicas that are hosted all at once', () => {
+  const twice = Array.from({ length: 2 * MOST_LEADERLESS }, (_, at) => at + 1)
+
+  it('look for a leader a bounded number at a time, and the next as soon as those have one', async () => {
+    const bench = new Bench()
+    const hosted = twice.map((groupId) => bench.host(groupId))
+    expect(bench.loop.awakeCount).toBe(0)
+    bench.loop.tick()
+    expect(bench.loop.awakeCount).toBe(MOST_LEADERLESS)
+    for (const { replica } of hosted.slice(0, MOST_LEADERLESS)) replica.step({ type: 'campaign' })
+    await bench.rest()
+    bench.loop.tick()
+    expect(bench.loop.awakeCount).toBe(2 * MOST_LEADERLESS)
+    expect(bench.failures).toEqual([])
+  })
+
+  it('do not wait for ever for others that find none', () => {
+    const bench = new Bench()
+    // Of two members that aren't there nobody gets a majority.
+    for (const groupId of twice) bench.host(groupId, {}, ['n1', 'n2', 'n3'])
+    for (let tick = 0; tick <= PATIENCE_TICKS; tick += 1) bench.loop.tick()
+    expect(bench.loop.awakeCount).toBe(MOST_LEADERLESS)
+    bench.loop.tick()
+    expect(bench.loop.awakeCount).toBe(2 * MOST_LEADERLESS)
+  })
+
+  it('are ticked at once where there is something to do in them', () => {
+    const bench = new Bench()
+    const hosted = twice.map((groupId) => bench.host(groupId))
+    bench.append(hosted.at(-1)!)
+    expect(bench.loop.awakeCount).toBe(1)
   })
 })

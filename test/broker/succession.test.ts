@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Replica } from '../../src/broker/replica.ts'
-import { Succession } from '../../src/broker/succession.ts'
+import { MOST_STANDING, Succession } from '../../src/broker/succession.ts'
 import { asGroupId, type GroupId } from '../../src/log/types.ts'
 import { asNodeId, type Input, type NodeId } from '../../src/raft/types.ts'
 
@@ -107,5 +107,19 @@ describe('a new group', () => {
     replica.leader = n2
     for (let tick = 0; tick < 20; tick++) succession.tick()
     expect(replica.steps).toEqual(['campaign', 'campaign'])
+  })
+})
+
+describe('many new groups whose preferred leader this node is', () => {
+  it('stand a bounded number at a time, and the next when those have a leader', () => {
+    const replicas = Array.from({ length: 3 * MOST_STANDING }, (_, at) => new FakeReplica(at + 1, undefined))
+    const succession = successionOver(replicas, new Set())
+    for (const { groupId } of replicas) succession.stand(groupId)
+    const stood = (): number => replicas.filter(({ steps }) => steps.includes('campaign')).length
+    for (let tick = 0; tick < 3; tick += 1) succession.tick()
+    expect(stood()).toBe(MOST_STANDING)
+    for (const replica of replicas.slice(0, MOST_STANDING)) replica.leader = n2
+    for (let tick = 0; tick < 3; tick += 1) succession.tick()
+    expect(stood()).toBe(2 * MOST_STANDING)
   })
 })

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ServerLimits } from '../../src/broker/config.ts'
+import { MOST_LEADERLESS } from '../../src/broker/node-loop.ts'
+import { MOST_STANDING } from '../../src/broker/succession.ts'
 import { MAX_BATCHES_PER_ENTRY } from '../../src/broker/partition/event.ts'
 import { PRODUCERS_PER_PARTITION } from '../../src/broker/partition/machine.ts'
 import { REMEMBERED_BATCHES } from '../../src/broker/partition/producers.ts'
@@ -86,6 +88,8 @@ describe('the fixed limits', () => {
     ['batches of one log entry', amount(MAX_BATCHES_PER_ENTRY, 'count')],
     ['bytes on the way to a follower', size(tuning.raft.maxInflightBytes)],
     ['tail of each log in memory', size(tuning.raft.windowBytes)],
+    ['groups of a node that look for their first leader at once', amount(MOST_LEADERLESS, 'count')],
+    ['groups for which a node stands at once, unasked', amount(MOST_STANDING, 'count')],
   ])('%s: %s', (what, limit) => {
     expect(rowsOf(page, what)[0]?.[1]).toBe(limit)
   })
