@@ -3,10 +3,11 @@ import { expect, it } from 'vitest'
 import { killRounds, randomFrom } from '../log/kill-rounds.ts'
 import type { KillTally } from '../log/kill-rounds.ts'
 import { quickFolder } from '../log/storage-env.ts'
+import { shareOf } from './share.ts'
 
 // More chains than cores: much of a round is waiting for a process to come and go.
 const seeds = [11, 12, 13, 14]
-const rounds = 250
+const rounds = shareOf(250)
 
 it(`${seeds.length * rounds} processes that are killed while they commit leave every turn that they said was durable`, async () => {
   const folder = await quickFolder()

@@ -8,8 +8,9 @@ import { randomFrom } from '../log/kill-rounds.ts'
 import { Traffic, caughtUp } from '../log/traffic.ts'
 import { expectKept, readAll } from '../support/ledger.ts'
 import { ServerProcesses } from './server-processes.ts'
+import { shareOf } from './share.ts'
 
-const kills = 30
+const kills = shareOf(30)
 
 it(`three server processes, killed ${kills} times at random moments, one or all at a time, keep what they acknowledged`, async () => {
   await using processes = new ServerProcesses(
