@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { nodeLogger } from '../env/node/logger.ts'
 import { findLauncher, runProgram, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'
+import { giveBackIdleMemory } from './idle-memory.ts'
 import { processOutput } from './process-output.ts'
 
 // npm passes a Ctrl-C on that the terminal has sent to the whole group already: two signals, one key.
@@ -34,6 +35,7 @@ export function processContext(): CliContext {
         import('../broker/index.ts'),
         import('../env/node/index.ts'),
       ])
+      giveBackIdleMemory()
       return startServer({ ...nodeEnv({ level: 'silent' }), logger }, config)
     },
     spawnServer,

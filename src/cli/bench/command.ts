@@ -8,8 +8,10 @@ import { printAnswer } from '../print.ts'
 import { benchAppend, type BenchContext } from './append.ts'
 import type { ClusterChoice } from './bench-cluster.ts'
 import { benchFailover } from './failover.ts'
+import { benchIdle } from './idle.ts'
 import { stampBytes } from './payloads.ts'
 import { benchRead } from './read.ts'
+import { idleAnswer } from './idle-report.ts'
 import { appendAnswer, failoverAnswer, readAnswer, tailAnswer } from './report.ts'
 import { batchedInFlight, benchAll, suiteAnswer } from './suite.ts'
 import { benchTail } from './tail.ts'
@@ -44,6 +46,12 @@ interface FailoverFlags extends CommonFlags {
   readonly killAfterS: number
   readonly durationS: number
 }
+interface IdleFlags extends OutputFlags {
+  readonly data?: string
+  readonly groups: number
+  readonly settleS: number
+  readonly durationS: number
+}
 interface AllFlags extends OutputFlags {
   readonly data?: string
   readonly quick?: boolean
@@ -64,6 +72,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerAppend(bench, world)
   registerRead(bench, world)
   registerFailover(bench, world)
+  registerIdle(bench, world)
   registerAll(bench, world)
 }
 
@@ -207,6 +216,27 @@ async function failover(world: BenchContext, flags: FailoverFlags): Promise<void
   })
   printAnswer(world.context, flags.output, failoverAnswer(report))
   if (!report.flawless) throw notFlawless()
+}
+
+function registerIdle(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'idle',
+    'thousands of groups in which nothing happens: CPU, memory, starts',
+  )
+    .option('--groups <n>', 'partitions, each with a replica on every node', wholeNumber(1, 10_000), 10_000)
+    .option('--settle-s <n>', 'seconds before each measurement', wholeNumber(0, maxSeconds), 30)
+    .option('--duration-s <n>', 'seconds that are measured', wholeNumber(1, maxSeconds), 30)
+    .option(
+      '--data <dir>',
+      'where the nodes keep their data (default: the folder for temporary files)',
+      nonEmpty,
+    )
+  withOutput(command).action(async (flags: IdleFlags) => {
+    const { groups, settleS, durationS } = flags
+    const settings = { groups, settleMs: settleS * 1000, durationMs: durationS * 1000 }
+    printAnswer(world.context, flags.output, idleAnswer(await benchIdle(world, flags.data, settings)))
+  })
 }
 
 function registerAll(bench: Command, world: BenchContext): void {
