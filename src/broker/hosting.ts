@@ -187,6 +187,7 @@ export class Hosting {
       this.#lowStates.get(groupId) ?? NO_STATE,
     )
     this.#recovered.delete(groupId)
+    this.#storage.release(groupId)
     this.#lowStates.delete(groupId)
     const replica = this.#node.makeReplica(groupId, bootstrap, life, machine)
     this.#partitions.set(groupId, new HostedPartition(topic, replica, machine))

@@ -95,7 +95,7 @@ interface OpenFolder {
 }
 
 class NodeLogStorage implements LogStorage {
-  readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
+  readonly recovered: Map<GroupId, RecoveredGroup>
   readonly #env: LogEnv
   readonly #logger: Logger
   readonly #directory: string
@@ -150,6 +150,10 @@ class NodeLogStorage implements LogStorage {
     )
     this.#sweeper = new Sweeper(store, segments, env.logger, (error) => this.#fail(error))
     for (const sweep of recovery.sweeps) this.#sweeper.add(sweep)
+  }
+
+  release(groupId: GroupId): void {
+    this.recovered.delete(groupId)
   }
 
   get clusterId(): string | undefined {

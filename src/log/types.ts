@@ -67,8 +67,10 @@ export interface FolderIdentity {
 
 /** The face of a node's storage (log-storage.ts): one LevelDB and segment files for all groups of the node. */
 export interface LogStorage {
-  /** What the start found, by group. */
+  /** What the start found, by group. It holds the end of each log in memory until it is released. */
   readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
+  /** Nobody needs any more what the start found of this group. */
+  release(groupId: GroupId): void
   /** Random id of the cluster, once the metadata group has told it; kept in the folder. */
   readonly clusterId: string | undefined
   setClusterId(clusterId: string): Promise<void>

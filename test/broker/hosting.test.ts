@@ -118,6 +118,8 @@ describe('what a node hosts', () => {
     other.isReplaying = true
     other.hosting.reconcile()
     expect(other.made).toHaveLength(1)
+    // The end of the log that the start found is in the replica now, and nowhere else.
+    expect(other.storage.recovered.size).toBe(0)
     bench.isReplaying = false
     bench.hosting.reconcile()
     expect(bench.made).toHaveLength(1)

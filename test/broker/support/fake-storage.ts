@@ -10,6 +10,9 @@ interface Commit {
 /** A storage whose commits end when a test says so. It holds the entries that were given to `entries`. */
 export class FakeStorage implements LogStorage {
   readonly recovered = new Map<GroupId, RecoveredGroup>()
+  release(groupId: GroupId): void {
+    this.recovered.delete(groupId)
+  }
   readonly clusterId: string | undefined = undefined
   readonly commits: Commit[] = []
   readonly underWay: Commit[] = []
