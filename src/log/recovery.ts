@@ -14,6 +14,7 @@ import type { LastTurn } from './last-turn.ts'
 import { decodeState, encodeText, encodeTurn, encodeTurnNumber } from './records.ts'
 import type { StoredEntry } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
+import { someAtOnce } from './some-at-once.ts'
 import type { Sweep } from './turn.ts'
 import type { GroupId, LogLimits, RecoveredGroup } from './types.ts'
 
@@ -25,6 +26,9 @@ export interface Recovery {
   /** What an earlier run began to give back and didn't finish. */
   readonly sweeps: readonly Sweep[]
 }
+
+/** Groups that are loaded at the same time: enough to keep a disk busy, few enough that a start with thousands stays small. */
+const mostGroupsAtOnce = 16
 
 /** Reads what is there, checks it, cuts what a power cut left half done, and leaves damage as it is. */
 export async function recover(
@@ -45,22 +49,20 @@ export async function recover(
   const groups = new Map<GroupId, GroupState>()
   const recovered = new Map<GroupId, RecoveredGroup>()
   const sweeps: Sweep[] = [...scan.destroyed].map((groupId) => ({ type: 'destroyed', groupId }))
-  for (const groupId of scan.groupIds()) {
-    const group = scan.group(groupId)
-    if (group.damage === undefined) await compareSegments(segments, group)
-    const tail = group.damage === undefined ? await loadTail(segments, group) : []
-    const lowEndState = group.damage === undefined ? await loadLowEndState(store, group) : undefined
-    if (group.damage !== undefined || lowEndState === undefined) {
-      const text = group.damage ?? 'the state at its low end is missing'
+  const directories = new Set(await segments.directories())
+  const loaded = await someAtOnce(scan.groupIds(), mostGroupsAtOnce, (groupId) =>
+    loadGroup(store, segments, scan.group(groupId), directories.has(String(groupId))),
+  )
+  for (const { group, found, state } of loaded) {
+    const { groupId } = group
+    recovered.set(groupId, found)
+    if (state !== undefined) groups.set(groupId, state)
+    if (!found.ok) {
+      const { damage: text } = found
       logger.error({ groupId, damage: text }, 'a group is damaged; its replica on this node takes no part')
-      recovered.set(groupId, { groupId, ok: false, damage: text })
-      continue
-    }
-    groups.set(groupId, group.state(lowEndState.length))
-    const appliedState = group.applied?.state ?? lowEndState
-    recovered.set(groupId, { groupId, ok: true, bootstrap: bootstrapOf(group, tail), appliedState })
-    if (group.leftBelow)
+    } else if (group.leftBelow) {
       sweeps.push({ type: 'below', groupId, from: 0, to: group.lowEnd.index, segments: [] })
+    }
   }
   await warnOfUnknownDirectories(segments, recovered, scan.destroyed, logger)
   assert(recovered.size === scan.groupIds().length, 'log.recovered-all', () => `${recovered.size}`)
@@ -72,6 +74,38 @@ export async function recover(
     'the log is read',
   )
   return { turn: last.turn, groups, recovered, sweeps }
+}
+
+interface LoadedGroup {
+  readonly group: GroupScan
+  readonly found: RecoveredGroup
+  /** Undefined where it is damaged. */
+  readonly state: GroupState | undefined
+}
+
+/** What the scan left open: segments against what entries say of them, the end of the log, the state at its low end. */
+async function loadGroup(
+  store: Store,
+  segments: SegmentFiles,
+  group: GroupScan,
+  hasDirectory: boolean,
+): Promise<LoadedGroup> {
+  const { groupId } = group
+  if (group.damage === undefined) await compareSegments(segments, group, hasDirectory)
+  const tail = group.damage === undefined ? await loadTail(segments, group) : []
+  const lowEndState = group.damage === undefined ? await loadLowEndState(store, group) : undefined
+  if (group.damage !== undefined || lowEndState === undefined) {
+    const damage = group.damage ?? 'the state at its low end is missing'
+    return { group, found: { groupId, ok: false, damage }, state: undefined }
+  }
+  const appliedState = group.applied?.state ?? lowEndState
+  const bootstrap = bootstrapOf(group, tail)
+  assert(bootstrap.last.index === group.last.index, 'log.loaded-last', () => `group ${groupId}`)
+  return {
+    group,
+    found: { groupId, ok: true, bootstrap, appliedState },
+    state: group.state(lowEndState.length),
+  }
 }
 
 /**
@@ -104,9 +138,13 @@ async function settleLastTurn(
 }
 
 /** Every segment that an entry names must be there as a whole; what no entry names is garbage and goes. */
-async function compareSegments(segments: SegmentFiles, group: GroupScan): Promise<void> {
+async function compareSegments(
+  segments: SegmentFiles,
+  group: GroupScan,
+  hasDirectory: boolean,
+): Promise<void> {
   const { groupId } = group
-  const found = await segments.sizes(groupId)
+  const found = hasDirectory ? await segments.sizes(groupId) : new Map<number, number>()
   const named = new Map(group.segments().map((segment) => [segment.number, segment]))
   for (const { number, bytes, lastIndex } of named.values()) {
     const size = found.get(number)

@@ -1,5 +1,6 @@
 import type { File, Files } from '../env/index.ts'
 import { assert } from './assert.ts'
+import { someAtOnce } from './some-at-once.ts'
 import type { SegmentWrite } from './turn.ts'
 import type { GroupId } from './types.ts'
 
@@ -33,12 +34,7 @@ export class SegmentFiles {
   async write(writes: readonly SegmentWrite[]): Promise<void> {
     const names = new Set(writes.map(({ groupId, segment }) => `${groupId}/${segment}`))
     assert(names.size === writes.length, 'log.segment-written-twice', () => `${writes.length} writes`)
-    let next = 0
-    const worker = async (): Promise<void> => {
-      for (let write = writes[next++]; write !== undefined; write = writes[next++]) await this.#write(write)
-    }
-    const workers = Array.from({ length: Math.min(writes.length, mostWritesAtOnce) }, worker)
-    await settleAll(workers)
+    await someAtOnce(writes, mostWritesAtOnce, (write) => this.#write(write))
   }
 
   async #write(write: SegmentWrite): Promise<void> {
