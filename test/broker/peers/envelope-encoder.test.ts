@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { EnvelopeEncoder } from '../../../src/broker/peers/envelope-encoder.ts'
 import { encodeEnvelope, type GroupMessage } from '../../../src/broker/peers/peer-codec.ts'
 import { asGroupId } from '../../../src/log/types.ts'
-import { asNodeId, type Message } from '../../../src/raft/types.ts'
+import { asLogIndex, asNodeId, asTerm, type Message } from '../../../src/raft/types.ts'
 import { messageOfType } from './messages.ts'
 
 const alone = (messages: readonly GroupMessage[]): Uint8Array =>
@@ -12,6 +12,8 @@ const alone = (messages: readonly GroupMessage[]): Uint8Array =>
 const append = messageOfType.append.filter(
   (message) => message.type === 'append' && message.entries.length > 0,
 )
+/** Another number that is as safe. */
+const another = (number: number): number => (number === 0 ? 1 : number - 1)
 const groupMessage = (message: Message, group = 7): GroupMessage => ({ groupId: asGroupId(group), message })
 
 describe('an encoder of envelopes', () => {
@@ -50,11 +52,11 @@ describe('an encoder of envelopes', () => {
         if (message.type !== 'append') throw new Error('the filter lets appends through alone')
         const { previous, entries } = message
         const variants: Message[] = [
-          { ...message, term: (message.term + 1) as typeof message.term },
-          { ...message, commit: (message.commit + 1) as typeof message.commit },
+          { ...message, term: asTerm(another(message.term)) },
+          { ...message, commit: asLogIndex(another(message.commit)) },
           { ...message, life: 9 },
-          { ...message, previous: { ...previous, index: (previous.index + 1) as typeof previous.index } },
-          { ...message, previous: { ...previous, term: (previous.term + 1) as typeof previous.term } },
+          { ...message, previous: { ...previous, index: asLogIndex(another(previous.index)) } },
+          { ...message, previous: { ...previous, term: asTerm(another(previous.term)) } },
           { ...message, previous: { ...previous, digest: (previous.digest ^ 1n) as typeof previous.digest } },
           { ...message, entries: entries.slice(1) },
           { ...message, entries: entries.map((entry) => ({ ...entry })) },
