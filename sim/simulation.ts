@@ -63,20 +63,9 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     recordsRead: world.ledger.recordsRead,
     elections: world.replicas.elections,
     faults: world.faultCounts,
-    counts: countsOf(world),
+    counts: world.counts,
     notes: world.notes,
   }
-}
-
-function countsOf({ counts, groups, plan }: World): ReadonlyMap<string, number> {
-  if (plan.members === 0) return counts
-  const { handled, handledAgain, commits } = groups
-  return new Map([
-    ...counts,
-    ['group handled', handled],
-    ['group handled again', handledAgain],
-    ['group commits', commits],
-  ])
 }
 
 async function runPhases(world: World): Promise<void> {
@@ -93,7 +82,7 @@ async function runPhases(world: World): Promise<void> {
   await world.run(world.plan.durationMs, () => false)
   if (world.violations.length > 0) return
   nemesis.stop()
-  await converge(world, scene, workload)
+  await converge(world, scene)
 }
 
 /** Starts the nodes and creates the topic. */
@@ -118,11 +107,10 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
 }
 
 /** Heals a random majority, leaves the others dead, and demands that everything goes on. */
-async function converge(world: World, scene: Scene, { group }: Workload): Promise<void> {
+async function converge(world: World, scene: Scene): Promise<void> {
   heal(world, scene.topic.partitions)
   const living = world.nodes.filter(({ isRetired }) => !isRetired)
-  group.ensureOne()
-  const verification = new Verification(scene, living, group)
+  const verification = new Verification(scene, living)
   verification.start()
   const done = await world.run(LIVENESS_MS, () => verification.isDone)
   if (world.violations.length > 0) return

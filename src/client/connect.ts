@@ -3,11 +3,21 @@ import { FlotillaError } from '../wire/index.ts'
 import { clusterCalls, topicCalls } from './admin.ts'
 import { Caller } from './caller.ts'
 import { Connections } from './connections.ts'
+import { FlotillaGroupConsumer } from './consumer/consumer.ts'
 import { LayoutWatch } from './layout-watch.ts'
 import { FlotillaProducer } from './producer/producer.ts'
 import { FlotillaReader, type ReaderParts } from './reader/reader.ts'
 import { TopicSource } from './topic-source.ts'
-import type { Client, ClientOptions, Producer, ProducerOptions, Reader, ReaderOptions } from './types.ts'
+import type {
+  Client,
+  ClientOptions,
+  ConsumeOptions,
+  GroupConsumer,
+  Producer,
+  ProducerOptions,
+  Reader,
+  ReaderOptions,
+} from './types.ts'
 
 export type ClientEnv = Pick<Env, 'clock' | 'random' | 'network'>
 
@@ -23,7 +33,7 @@ class FlotillaClient implements Client {
   readonly topics: Client['topics']
   readonly cluster: Client['cluster']
   readonly #parts: Omit<ReaderParts, 'onClosed'>
-  readonly #open = new Set<Producer | Reader>()
+  readonly #open = new Set<Producer | Reader | GroupConsumer>()
   #closing: Promise<void> | undefined
 
   constructor(env: ClientEnv, options: ClientOptions) {
@@ -59,7 +69,15 @@ class FlotillaClient implements Client {
     return reader
   }
 
-  /** Flushes and closes the producers, ends the readers, then the connections. Idempotent. */
+  consume(options: ConsumeOptions): GroupConsumer {
+    this.#checkOpen()
+    const onClosed = (): void => void this.#open.delete(consumer)
+    const consumer = new FlotillaGroupConsumer({ ...this.#parts, onClosed }, options)
+    this.#open.add(consumer)
+    return consumer
+  }
+
+  /** Flushes and closes the producers, ends the readers and consumers, then the connections. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

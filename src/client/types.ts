@@ -232,22 +232,28 @@ export interface PartitionLag extends PartitionName {
 
 /**
  * A member of a consumer group. Iterated once, by record or by batch; leaving the loop commits (unless 'manual'), leaves the
- * group and ends it. A lost node is replaced by another within the lease, without a rebalance. Fails with FlotillaError:
- * MEMBER_FENCED where a younger member has its id, UNKNOWN_MEMBER where its lease ended, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC.
+ * group and ends it. What the loop is left with counts as not handled, as a `break` looks like a throw. A lost node is
+ * replaced by another within the lease, without a rebalance. Where the lease has ended all partitions are lost, and it joins
+ * anew. Fails with FlotillaError: MEMBER_FENCED where a younger member has its id, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC,
+ * PARTITION_CLAIMED, or what a listener throws.
  */
 export interface GroupConsumer extends AsyncIterable<ConsumedRecord>, AsyncDisposable {
   /** Known once it has joined. */
   readonly memberId: string | undefined
   batches(): AsyncIterable<ConsumedBatch>
   /**
-   * Commits these places, or all that the loop has come past; resolves when they are on stable storage on a majority.
-   * Rejects with the first error: STALE_GROUP_EPOCH, PARTITION_NOT_OWNED, OFFSET_OUT_OF_RANGE, COMMIT_BACKWARDS.
+   * Commits these places, or everything that was handed out, with what is in hand; resolves when that is on stable storage
+   * on a majority. Rejects with the first error: STALE_GROUP_EPOCH, PARTITION_NOT_OWNED, OFFSET_OUT_OF_RANGE,
+   * COMMIT_BACKWARDS, or UNKNOWN_OUTCOME after the client's timeoutMs.
    */
   commit(offsets?: readonly GroupOffset[]): Promise<void>
-  /** Hands out nothing of these until they are resumed; they stay the member's own. */
+  /**
+   * Hands out nothing of these until they are resumed; they stay the member's own. What waits of them already stays in
+   * memory, up to maxWaitingBytes each, and others are sent all the same. Those that it doesn't own are left out.
+   */
   pause(partitions: readonly PartitionName[]): void
   resume(partitions: readonly PartitionName[]): void
-  /** Other topics or partitions from now on. */
+  /** Other topics or partitions from now on; resolves when the node is told. What it refuses makes the consumer fail. */
   subscribe(to: {
     readonly topics?: readonly string[]
     readonly partitions?: readonly PartitionName[]
@@ -255,11 +261,17 @@ export interface GroupConsumer extends AsyncIterable<ConsumedRecord>, AsyncDispo
   /** What the member owns. */
   assignment(): readonly GivenPartition[]
   lag(): readonly PartitionLag[]
-  /** Resolves when all that was there in every partition that it owns has been handed out. */
+  /**
+   * Resolves when it owns partitions, and all that was there in each when the member got it has been handed out. Rejects when
+   * the consumer ends before.
+   */
   caughtUp(): Promise<void>
   /** The returned function takes the listener away. */
   on<Name extends keyof GroupConsumerEvents>(name: Name, listener: GroupConsumerEvents[Name]): () => void
-  /** Commits (unless 'manual'), leaves the group (a static member keeps its place for its lease), and ends. Idempotent. */
+  /**
+   * Commits what the loop has come past (unless 'manual'), leaves the group (a static member keeps its place for its lease),
+   * and ends. Rejects where that commit failed. Idempotent.
+   */
   close(): Promise<void>
 }
 
@@ -321,5 +333,7 @@ export interface Client extends AsyncDisposable {
   }
   producer(options?: ProducerOptions): Producer
   reader(options: ReaderOptions): Reader
+  /** A member of a consumer group; it joins when it is first iterated. */
+  consume(options: ConsumeOptions): GroupConsumer
   close(): Promise<void>
 }

@@ -267,6 +267,7 @@ export class FakeCluster {
       },
       producer: () => this.#producer(),
       reader: (options) => this.#reader(options),
+      consume: () => notExpected('consume'),
       close,
       [Symbol.asyncDispose]: close,
     }

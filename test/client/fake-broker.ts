@@ -25,6 +25,7 @@ import {
   type TopicMessage,
   type WatchLayoutResponse,
 } from '../../src/wire/index.ts'
+import { FakeGroups } from './fake-groups.ts'
 import { FakeClock } from './fake-world.ts'
 import { FakeNetwork } from './fake-network.ts'
 
@@ -72,6 +73,11 @@ export class FakeBroker {
   readonly attempts: Attempt[] = []
   readonly reads: { readonly node: string; readonly request: ReadRequest }[] = []
   readonly createRequests: string[] = []
+  readonly groups = new FakeGroups({
+    batches: (topic, partition) => this.partition(topic, partition).batches,
+    highWatermark: (topic, partition) => this.partition(topic, partition).highWatermark,
+    partitionCount: (topic) => this.#topics.get(topic)?.partitions.length ?? 0,
+  })
   interfere: Interference = () => undefined
   /** What a Read says first, in place of records. */
   refuseRead: (request: ReadRequest, node: string) => FlotillaError | undefined = () => undefined
@@ -225,6 +231,7 @@ export class FakeBroker {
         if (refusal !== undefined) return sink.fail(toRpcError(refusal))
         this.#serve(request, sink, signal)
       }),
+      this.groups.handler(node),
     ]
   }
 
@@ -282,6 +289,7 @@ export class FakeBroker {
     state.batches.push({ baseOffset, recordCount, appendTimeMs, records: [records], appended })
     state.highWatermark += recordCount
     for (const wake of this.#readers) wake()
+    this.groups.pump()
     return appended
   }
 

@@ -358,8 +358,7 @@ function drawCommits(context, { model, view, layout, colours, group }) {
     }
     for (const lane of layout.lanes) {
       const row = lane.rows.find((each) => each.group === of)
-      // A node that never had a role there holds no replica.
-      if (row === undefined || !model.segments.has(`${lane.host}/${of}`)) continue
+      if (row === undefined) continue
       context.moveTo(x, row.y)
       context.lineTo(x, row.y + row.height)
     }

@@ -1,0 +1,42 @@
+/**
+ * When a member has to be heard, and when its node has been silent for too long: a beat every third of the session
+ * time-out; where nothing came since the beat before, a question that is always answered; where that has no answer by the
+ * next beat, the node hangs, with its connection open. Pure.
+ */
+export class Lease {
+  #intervalMs = Infinity
+  #beatAtMs = Infinity
+  #heardMs = 0
+  #askedMs: number | undefined
+
+  begin(nowMs: number, sessionTimeoutMs: number): void {
+    this.#intervalMs = Math.max(1, Math.floor(sessionTimeoutMs / 3))
+    this.#beatAtMs = nowMs + this.#intervalMs
+    this.#heardMs = nowMs
+    this.#askedMs = undefined
+  }
+
+  end(): void {
+    this.#beatAtMs = Infinity
+  }
+
+  /** On Clock.nowMs. */
+  get wakeMs(): number {
+    return this.#beatAtMs
+  }
+
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs
+    this.#askedMs = undefined
+  }
+
+  /** What is due. */
+  tick(nowMs: number): 'nothing' | 'beat' | 'beat and ask' | 'silent' {
+    if (nowMs < this.#beatAtMs) return 'nothing'
+    if (this.#askedMs !== undefined && nowMs - this.#askedMs >= this.#intervalMs) return 'silent'
+    this.#beatAtMs = nowMs + this.#intervalMs
+    if (nowMs - this.#heardMs < this.#intervalMs) return 'beat'
+    this.#askedMs ??= nowMs
+    return 'beat and ask'
+  }
+}

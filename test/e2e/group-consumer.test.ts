@@ -1,0 +1,186 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  FlotillaError,
+  type Client,
+  type ConsumeOptions,
+  type GroupConsumer,
+} from '../../src/client/index.ts'
+import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { until } from '../support/until.ts'
+
+let cluster: TestCluster
+let client: Client
+let sent: number
+
+beforeEach(async () => {
+  cluster = await startTestCluster()
+  client = await cluster.connect()
+  sent = 0
+  await client.topics.create('orders', { partitions: 4 })
+})
+
+afterEach(() => cluster.close())
+
+async function send(count: number): Promise<void> {
+  await using producer = client.producer()
+  const numbers = Array.from({ length: count }, () => sent++)
+  await Promise.all(
+    numbers.map((number) => producer.send({ topic: 'orders', partition: number % 4, value: `${number}` })),
+  )
+}
+
+interface Running {
+  readonly consumer: GroupConsumer
+  readonly handled: number[]
+  readonly lost: number[]
+  readonly ended: Promise<unknown>
+}
+
+function run(options: Partial<ConsumeOptions> = {}, from: Client = client): Running {
+  const consumer = from.consume({
+    group: 'billing',
+    topics: ['orders'],
+    sessionTimeoutMs: 2000,
+    commitIntervalMs: 100,
+    ...options,
+  })
+  const handled: number[] = []
+  const lost: number[] = []
+  consumer.on('lost', (partitions) => void lost.push(...partitions.map(({ partition }) => partition)))
+  const loop = async (): Promise<void> => {
+    for await (const { value } of consumer) handled.push(Number(Buffer.from(value ?? [])))
+  }
+  return { consumer, handled, lost, ended: loop().catch((error: unknown) => error) }
+}
+
+const handledBy = (...running: readonly Running[]): number =>
+  new Set(running.flatMap(({ handled }) => handled)).size
+const owns = ({ consumer }: Running, count: number): Promise<true> =>
+  until(`to own ${count}`, () => consumer.assignment().length === count)
+
+describe('consumers of a group on three real nodes', () => {
+  test('share a topic; one that leaves gives what it has to the other, and nothing is handled twice', async () => {
+    await send(100)
+    const one = run()
+    await owns(one, 4)
+    await one.consumer.caughtUp()
+    const two = run()
+    await owns(two, 2)
+    await owns(one, 2)
+    await send(100)
+    await until('200 records', () => handledBy(one, two) === 200)
+    await one.consumer.close()
+    await owns(two, 4)
+    await send(100)
+    await until('300 records', () => handledBy(one, two) === 300)
+    expect(one.handled.length + two.handled.length).toBe(300)
+    expect([...one.lost, ...two.lost]).toEqual([])
+    await two.consumer.close()
+    expect(await Promise.all([one.ended, two.ended])).toEqual([undefined, undefined])
+  })
+
+  test('go on through the loss of nodes without losing their places', async () => {
+    await send(50)
+    const one = run({ sessionTimeoutMs: 10_000 })
+    const two = run({ sessionTimeoutMs: 10_000 })
+    await owns(one, 2)
+    await owns(two, 2)
+    const ids = [one.consumer.memberId, two.consumer.memberId]
+    for (const node of ['n1', 'n2', 'n3']) {
+      await cluster.stopNode(node, { handOver: false })
+      await send(50)
+      await cluster.startNode(node)
+    }
+    await until('200 records', () => handledBy(one, two) === 200)
+    expect([one.consumer.memberId, two.consumer.memberId]).toEqual(ids)
+    expect([...one.lost, ...two.lost]).toEqual([])
+    await Promise.all([one.consumer.close(), two.consumer.close()])
+  })
+
+  test('take over from one that is silent, from where it had committed', async () => {
+    await send(40)
+    const silent = run({ maxHandlingMs: 300, sessionTimeoutMs: 1000 })
+    await until('40 records', () => handledBy(silent) === 40)
+    // Its handler hangs from here on.
+    const stuck: number[] = []
+    const hanging = await cluster.connect()
+    const hung = hanging.consume({
+      group: 'billing',
+      topics: ['orders'],
+      maxHandlingMs: 300,
+      sessionTimeoutMs: 1000,
+    })
+    hung.on('stuck', (_partitions, forMs) => void stuck.push(forMs))
+    let letGo = (): void => {}
+    const hangs = new Promise<void>((resolve) => (letGo = resolve))
+    const loop = (async () => {
+      for await (const _record of hung) await hangs
+    })()
+    await until('its share', () => hung.assignment().length === 2)
+    await send(40)
+    await until('what the other had in hand', () => handledBy(silent) === 80)
+    expect(stuck.length).toBe(1)
+    letGo()
+    await silent.consumer.close()
+    await until('all of it', () => hung.assignment().length === 4)
+    await hung.close()
+    await loop
+    await hanging.close()
+  })
+
+  test('of which two have one id: the elder is fenced; one that comes back in time moves nothing', async () => {
+    await send(20)
+    const elder = run({ memberId: 'fixed', sessionTimeoutMs: 10_000 })
+    const other = run({ sessionTimeoutMs: 10_000 })
+    await owns(elder, 2)
+    await owns(other, 2)
+    await elder.consumer.close()
+    const again = run({ memberId: 'fixed', sessionTimeoutMs: 10_000 })
+    await owns(again, 2)
+    const younger = run({ memberId: 'fixed', sessionTimeoutMs: 10_000 })
+    expect(await again.ended).toMatchObject({ reason: 'MEMBER_FENCED' })
+    await owns(younger, 2)
+    await owns(other, 2)
+    expect(other.lost).toEqual([])
+    await Promise.all([younger.consumer.close(), other.consumer.close()])
+  })
+
+  test('hand out nothing of what is paused, take other topics while they run, and commit by hand', async () => {
+    await client.topics.create('refunds', { partitions: 1 })
+    await send(40)
+    const running = run({ commit: 'manual', maxWaitingRecords: 5 })
+    running.consumer.on('assigned', (partitions) =>
+      running.consumer.pause(partitions.filter(({ partition }) => partition === 3)),
+    )
+    await until('three quarters', () => running.handled.length === 30)
+    await running.consumer.commit()
+    running.consumer.resume([{ topic: 'orders', partition: 3 }])
+    await until('the rest', () => running.handled.length === 40)
+    await running.consumer.subscribe({ topics: ['refunds'] })
+    await until('the other topic', () => {
+      const owned = running.consumer.assignment().map(({ topic }) => topic)
+      return owned.length === 1 && owned[0] === 'refunds'
+    })
+    await expect(running.consumer.commit([{ topic: 'orders', partition: 0, offset: 1 }])).rejects.toThrow(
+      'the member does not own it',
+    )
+    await running.consumer.close()
+    const next = run()
+    await until('what was not committed', () => next.handled.length === 10)
+    await next.consumer.close()
+  })
+
+  test('that can not begin say why', async () => {
+    const failure = async (options: Partial<ConsumeOptions>): Promise<FlotillaError> =>
+      (await run(options).ended) as FlotillaError
+    expect(await failure({ topics: ['nope'] })).toMatchObject({ reason: 'UNKNOWN_TOPIC' })
+    const claims = run({ topics: [], partitions: [{ topic: 'orders', partition: 0 }] })
+    await owns(claims, 1)
+    expect(await failure({ topics: [], partitions: [{ topic: 'orders', partition: 0 }] })).toMatchObject({
+      reason: 'PARTITION_CLAIMED',
+    })
+    await client.topics.delete('orders')
+    expect(await claims.ended).toMatchObject({ reason: 'UNKNOWN_TOPIC' })
+    expect(claims.lost).toEqual([0])
+  })
+})
