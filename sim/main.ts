@@ -159,6 +159,7 @@ function replayCommand(seed: number, { plan, scenario }: SwarmOptions, io: Io): 
   const known: PlanOptions = scenario === undefined ? {} : scenarios[scenario].plan
   if (plan.nodes !== known.nodes) words.push(`--nodes ${plan.nodes}`)
   if (plan.partitions !== known.partitions) words.push(`--partitions ${plan.partitions}`)
+  if (plan.members !== known.members) words.push(`--members ${plan.members}`)
   if (plan.durationMs !== undefined && plan.durationMs !== known.durationMs)
     words.push(`--seconds ${plan.durationMs / 1000}`)
   if (plan.faults !== undefined && plan.faults !== known.faults)

@@ -50,6 +50,7 @@ const settings = {
   faults: { type: 'string' },
   nodes: { type: 'string' },
   partitions: { type: 'string' },
+  members: { type: 'string' },
   seconds: { type: 'string' },
   digest: { type: 'boolean' },
   out: { type: 'string' },
@@ -110,11 +111,13 @@ function parsed(argv: readonly string[]): Values {
 function planOptions(values: Values): PlanOptions {
   const nodes = whole('nodes', values.nodes, 1, 9)
   const partitions = whole('partitions', values.partitions, 1, 64)
+  const members = whole('members', values.members, 0, 16)
   const seconds = number('seconds', values.seconds, 0.1, 100_000)
   const faults = faultsOf(values.faults)
   return {
     ...(nodes === undefined ? {} : { nodes }),
     ...(partitions === undefined ? {} : { partitions }),
+    ...(members === undefined ? {} : { members }),
     ...(seconds === undefined ? {} : { durationMs: Math.round(seconds * 1000) }),
     ...(faults === undefined ? {} : { faults }),
   }
@@ -174,6 +177,7 @@ usage: ${command} [options]
   --faults all|none|LIST    kinds that may strike, separated by commas; each seed draws from them. Default all
   --nodes N                 brokers, 1 to 9; default: by the seed
   --partitions N            of the topic; default: by the seed
+  --members N               of a consumer group, 0 to 16; default: by the seed, 0 to 4
   --seconds N               virtual time under load; default 30
   --digest                  with --seed: print the digest of the whole trace
   --repro FILE              run the plan in a repro.json again

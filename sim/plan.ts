@@ -1,6 +1,6 @@
 import { RandomStream } from './core/random.ts'
 import { workFaults, worldFaults, type Fault, type FaultKind, type WorldFault } from './faults/kinds.ts'
-import type { Work } from './workload/work.ts'
+import type { GroupWork, Work } from './workload/work.ts'
 
 /** Everything about a run but the order of what happens at once, which the seed decides. Data, so that it can be shrunk. */
 export interface Plan {
@@ -13,6 +13,9 @@ export interface Plan {
   readonly producers: number
   readonly faults: readonly Fault[]
   readonly work: readonly Work[]
+  /** Members of a consumer group; 0: there is none. */
+  readonly members: number
+  readonly groupWork: readonly GroupWork[]
 }
 
 /** Speeds and limits of a run. Limits are small, so that each is met within a few entries. */
@@ -43,6 +46,8 @@ export interface PlanOptions {
   readonly partitions?: number
   /** Default 30,000. */
   readonly durationMs?: number
+  /** Members of a consumer group. Default: 0 to 4, by the seed. */
+  readonly members?: number
   /** Which kinds may strike. Default: all. */
   readonly faults?: readonly FaultKind[]
   /** Each of these kinds strikes in each run. Default: a run leaves some of them out. */
@@ -63,7 +68,8 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const chosen = allowed.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
-  return { seed, nodes, partitions, durationMs, shape, producers, faults, work }
+  const group = drawGroup(seed, options.members, durationMs)
+  return { seed, nodes, partitions, durationMs, shape, producers, faults, work, ...group }
 }
 
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
@@ -183,4 +189,30 @@ function drawWork(random: RandomStream, chosen: readonly FaultKind[], durationMs
     for (let left = random.between(1, scaled); left > 0; left--) add(kind, random.below(durationMs))
   }
   return work.sort((left, right) => left.atMs - right.atMs)
+}
+
+/** From a stream of its own, so that what else a seed draws doesn't depend on it. */
+function drawGroup(
+  seed: number,
+  wanted: number | undefined,
+  durationMs: number,
+): Pick<Plan, 'members' | 'groupWork'> {
+  const random = new RandomStream(seed, 'group plan')
+  const members = wanted ?? random.pick([0, 0, 1, 2, 3, 4])
+  const groupWork: GroupWork[] = []
+  const most: Readonly<Record<GroupWork['kind'], number>> = {
+    'member-joins': 4,
+    'member-leaves': 4,
+    'member-crashes': 5,
+    'member-pauses': 4,
+    'member-doubles': 2,
+  }
+  for (const kind of Object.keys(most) as GroupWork['kind'][]) {
+    const scaled = members === 0 ? 0 : Math.max(1, Math.round((most[kind] * durationMs) / 30_000))
+    for (let left = random.below(scaled + 1); left > 0; left--) {
+      const [atMs, member] = [random.below(durationMs), random.below(1000)]
+      groupWork.push({ kind, atMs, member, forMs: random.pick([50, 500, 2500, 5000]) })
+    }
+  }
+  return { members, groupWork: groupWork.sort((left, right) => left.atMs - right.atMs) }
 }

@@ -48,6 +48,7 @@ class Shrinker {
       await this.#withoutKinds('work')
       await this.#withoutSome('faults')
       await this.#withoutSome('work')
+      await this.#withoutSome('groupWork')
       await this.#shorter()
     } while (sizeOf(this.plan) < before && this.#mayGoOn())
   }
@@ -71,17 +72,18 @@ class Shrinker {
       durationMs,
       faults: plan.faults.filter(({ atMs }) => atMs <= durationMs),
       work: plan.work.filter(({ atMs }) => atMs <= durationMs),
+      groupWork: plan.groupWork.filter(({ atMs }) => atMs <= durationMs),
     })
   }
 
-  async #withoutKinds(list: 'faults' | 'work'): Promise<void> {
+  async #withoutKinds(list: 'faults' | 'work' | 'groupWork'): Promise<void> {
     for (const kind of new Set(this.plan[list].map((event) => event.kind))) {
       await this.#keepIf({ ...this.plan, [list]: this.plan[list].filter((event) => event.kind !== kind) })
     }
   }
 
   /** Halves, then quarters, down to single ones (delta debugging). */
-  async #withoutSome(list: 'faults' | 'work'): Promise<void> {
+  async #withoutSome(list: 'faults' | 'work' | 'groupWork'): Promise<void> {
     for (
       let chunk = Math.ceil(this.plan[list].length / 2);
       chunk >= 1;
@@ -104,13 +106,13 @@ class Shrinker {
     }
     if (this.plan.producers > 1) await this.#keepIf({ ...this.plan, producers: 1 })
     if (this.plan.partitions > 1) await this.#keepIf({ ...this.plan, partitions: 1 })
+    if (this.plan.members > 1) await this.#keepIf({ ...this.plan, members: this.plan.members - 1 })
     if (this.plan.nodes > 3) await this.#keepIf({ ...this.plan, nodes: 3 })
   }
 }
 
 function sizeOf(plan: Plan): number {
   const durations = plan.faults.reduce((sum, { forMs }) => sum + forMs, 0)
-  return (
-    plan.faults.length * 1_000_000 + plan.work.length * 1_000_000 + durations + plan.nodes + plan.partitions
-  )
+  const events = plan.faults.length + plan.work.length + plan.groupWork.length
+  return events * 1_000_000 + durations + plan.nodes + plan.partitions + plan.members
 }

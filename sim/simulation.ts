@@ -63,9 +63,20 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     recordsRead: world.ledger.recordsRead,
     elections: world.replicas.elections,
     faults: world.faultCounts,
-    counts: world.counts,
+    counts: countsOf(world),
     notes: world.notes,
   }
+}
+
+function countsOf({ counts, groups, plan }: World): ReadonlyMap<string, number> {
+  if (plan.members === 0) return counts
+  const { handled, handledAgain, commits } = groups
+  return new Map([
+    ...counts,
+    ['group handled', handled],
+    ['group handled again', handledAgain],
+    ['group commits', commits],
+  ])
 }
 
 async function runPhases(world: World): Promise<void> {
@@ -82,7 +93,7 @@ async function runPhases(world: World): Promise<void> {
   await world.run(world.plan.durationMs, () => false)
   if (world.violations.length > 0) return
   nemesis.stop()
-  await converge(world, scene)
+  await converge(world, scene, workload)
 }
 
 /** Starts the nodes and creates the topic. */
@@ -107,10 +118,11 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
 }
 
 /** Heals a random majority, leaves the others dead, and demands that everything goes on. */
-async function converge(world: World, scene: Scene): Promise<void> {
+async function converge(world: World, scene: Scene, { group }: Workload): Promise<void> {
   heal(world, scene.topic.partitions)
   const living = world.nodes.filter(({ isRetired }) => !isRetired)
-  const verification = new Verification(scene, living)
+  group.ensureOne()
+  const verification = new Verification(scene, living, group)
   verification.start()
   const done = await world.run(LIVENESS_MS, () => verification.isDone)
   if (world.violations.length > 0) return

@@ -201,6 +201,17 @@ describe('the imports of src', () => {
   })
 })
 
+describe('the simulator', () => {
+  it('imports no package: it is part of what users install, and they have none of ours for development', () => {
+    const wrong = sourcesIn('sim').flatMap((source) =>
+      importsOf(source)
+        .filter(({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+        .map(({ specifier }) => `${source.path} imports ${specifier}`),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
 describe('what reaches the outside', () => {
   it.each(['raft', 'log', 'broker', 'client', 'wire'])('in %s does so through Env alone', (layer) => {
     const ofLayer = [...BANS, layer === 'client' ? NO_DATE_OF_NOW : NO_DATE]

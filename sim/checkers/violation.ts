@@ -19,6 +19,12 @@ export const laws = {
   'node-gave-up': 'a node stops by itself only when its disk failed',
   'internal-error': 'no handler and no client fails in a way that its code did not foresee',
   'outside-reached': 'nothing uses a clock, a timer or randomness but those of its Env',
+  'group-two-owners':
+    'an epoch of a partition has one owner in a consumer group, and nobody else is sent its records',
+  'group-old-commit': 'a commit under an old epoch never takes effect',
+  'group-commit-lost': 'what a group has committed is never lost, never goes back and never passes the end',
+  'group-repeated': 'a group is sent again only what was not committed when the partition changed hands',
+  'group-unhandled': 'every record is handled by some member before it is committed',
   progress: 'once a majority is healed, everything goes on within a bounded time',
   invariant: 'what a workload of a user demands (flotilla/sim)',
 } as const satisfies Record<string, string>

@@ -1,6 +1,7 @@
 import type { Env } from '../../src/env/index.ts'
 import type { ClusterMember } from '../../src/broker/index.ts'
 import { DurableLogs } from '../checkers/durable-logs.ts'
+import { GroupLedger } from '../checkers/groups.ts'
 import { Ledger } from '../checkers/ledger.ts'
 import { ReplicaChecker } from '../checkers/replicas.ts'
 import type { Law, Violation } from '../checkers/violation.ts'
@@ -44,6 +45,7 @@ export class World {
   readonly trace = new Trace()
   readonly violations: Violation[] = []
   readonly ledger: Ledger
+  readonly groups: GroupLedger
   readonly replicas: ReplicaChecker
   readonly durableLogs: DurableLogs
   readonly faultCounts: FaultCounts = noFaults()
@@ -68,6 +70,7 @@ export class World {
     })
     const report = (law: Law, detail: string): void => this.report(law, detail)
     this.ledger = new Ledger(report)
+    this.groups = new GroupLedger(report)
     this.replicas = new ReplicaChecker(report)
     this.durableLogs = new DurableLogs(report)
     const ids = Array.from({ length: plan.nodes }, (_, at) => `n${at + 1}`)

@@ -8,7 +8,7 @@ type Seen = Pick<
 type Told = readonly [number, number, number, string]
 
 /** What the story holds at most; what is nearest to the end counts most. */
-const MOST_TOLD = 200
+const MOST_TOLD = 500
 /** A violation's words that name something: a record, an offset, a node. */
 const NAMES = /[\w.-]*[-:/][\w.:/-]*\w/g
 

@@ -66,11 +66,14 @@ export class SimulationError extends Error {
   }
 }
 
+/** A simulation runs in this process. */
+let isRunning = false
+
 /**
  * Runs a workload with simulated brokers through faults, once for each seed: the brokers, the client and the workload are the
  * real code, time and everything outside are not. Resolves where everything held; rejects with SimulationError at the first
- * run in which something broke, after it was made smaller, and with RangeError on wrong options. One process may simulate
- * one workload at a time.
+ * run in which something broke, after it was made smaller, and with RangeError on wrong options. A process simulates one
+ * workload at a time, since clock and randomness of the whole process are taken away meanwhile.
  */
 export async function simulate<Outside>(
   workload: Workload<Outside>,
@@ -78,6 +81,17 @@ export async function simulate<Outside>(
 ): Promise<SimulateReport> {
   checkWorkload(workload)
   const settings = settingsOf(options)
+  if (isRunning)
+    throw new Error('simulate is running already; it takes the clock of its process, so await the one before')
+  isRunning = true
+  try {
+    return await runSeeds(workload, settings)
+  } finally {
+    isRunning = false
+  }
+}
+
+async function runSeeds<Outside>(workload: Workload<Outside>, settings: Settings): Promise<SimulateReport> {
   const startMs = outside.nowMs()
   const report = { virtualMs: 0, acts: 0, kills: 0, faults: {} as Partial<Record<FaultKind, number>> }
   if (settings.seeds > 1) settings.print(`simulating ${settings.seeds} seeds from ${settings.firstSeed}`)

@@ -1,5 +1,6 @@
 import { FlotillaError } from '../../src/client/index.ts'
 import type { SimNode } from '../cluster/node.ts'
+import type { GroupActor } from './group-actor.ts'
 import { Sighting } from './reader-actor.ts'
 import { TOPIC, type Scene } from './scene.ts'
 
@@ -10,11 +11,13 @@ import { TOPIC, type Scene } from './scene.ts'
 export class Verification {
   readonly #scene: Scene
   readonly #nodes: readonly SimNode[]
+  readonly #group: GroupActor
   /** What is still waited for, for the message if it never comes. */
   waitingFor = 'the beginning'
   isDone = false
 
-  constructor(scene: Scene, nodes: readonly SimNode[]) {
+  constructor(scene: Scene, nodes: readonly SimNode[], group: GroupActor) {
+    this.#group = group
     this.#scene = scene
     this.#nodes = nodes
   }
@@ -48,7 +51,21 @@ export class Verification {
         while (!(await this.#readAll(client, node.id, partition, highWatermark))) await sleep(100)
       }
     }
+    if (this.#scene.world.plan.members > 0) await this.#untilGroupIsDone(client, sleep)
     this.isDone = true
+  }
+
+  async #untilGroupIsDone(
+    client: ReturnType<Scene['client']>,
+    sleep: (ms: number) => Promise<void>,
+  ): Promise<void> {
+    const node = this.#nodes[0]
+    const address = this.#scene.world.members.find(({ nodeId }) => nodeId === node?.id)?.address ?? ''
+    const connection = client.env.network.connect(address)
+    for (const { partition } of this.#scene.topic.partitions) {
+      this.waitingFor = `the group to have committed all of partition ${partition}`
+      while (!(await this.#group.isDone(connection, partition))) await sleep(200)
+    }
   }
 
   async #append(

@@ -22,3 +22,13 @@ export interface Work {
   readonly bytes: number
   readonly amount: number
 }
+
+/** What happens to the members of a consumer group. `member` is taken modulo how many there are. */
+export interface GroupWork {
+  readonly kind: 'member-joins' | 'member-leaves' | 'member-crashes' | 'member-pauses' | 'member-doubles'
+  /** Since the load began. */
+  readonly atMs: number
+  readonly member: number
+  /** Until a crashed one is started again; how long one stands still. */
+  readonly forMs: number
+}

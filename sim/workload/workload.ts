@@ -1,4 +1,5 @@
 import type { Life } from '../env/life.ts'
+import { GroupActor } from './group-actor.ts'
 import { OperatorActor } from './operator-actor.ts'
 import { ProducerActor } from './producer-actor.ts'
 import { ReaderActor } from './reader-actor.ts'
@@ -16,6 +17,7 @@ export class Workload {
   readonly #stub: StubActor
   readonly #reader: ReaderActor
   readonly #operator: OperatorActor
+  readonly group: GroupActor
 
   constructor(scene: Scene) {
     this.#scene = scene
@@ -26,14 +28,17 @@ export class Workload {
     this.#stub = new StubActor(scene)
     this.#reader = new ReaderActor(scene)
     this.#operator = new OperatorActor(scene)
+    this.group = new GroupActor(scene)
   }
 
   get hosts(): string[] {
-    return [...this.#producers, this.#stub, this.#reader, this.#operator].map(({ host }) => host)
+    const users = [...this.#producers, this.#stub, this.#reader, this.#operator].map(({ host }) => host)
+    return [...users, ...this.group.hosts]
   }
 
   start(): void {
     this.#in(this.#reader.client.life, () => this.#reader.follow())
+    this.group.start()
     for (const work of this.#scene.world.plan.work) {
       this.#scene.world.timeline.after(work.atMs * 1000, () => this.#begin(work))
     }

@@ -12,6 +12,7 @@ import type {
   AppendStreamResponse,
   CorrelatedAppend,
   CorrelatedResult,
+  GroupCommit,
   ProducerIdentity,
 } from './messages.ts'
 import { MalformedMessageError, ProtoReader, ProtoWriter, tagOf, WireType } from './protobuf.ts'
@@ -33,6 +34,8 @@ const TWO_BYTES = bytes(2)
 const THREE_BYTES = bytes(3)
 const FOUR_BYTES = bytes(4)
 const FIVE_BYTES = bytes(5)
+const SEVEN_BYTES = bytes(7)
+const FOUR = varint(4)
 const SIX_FIXED32 = tagOf(6, WireType.fixed32)
 
 export const appendRequestCodec: Codec<AppendRequest> = {
@@ -97,12 +100,21 @@ export const appendStreamResponseCodec: Codec<AppendStreamResponse> = {
 }
 
 /** A guess from above of the encoded length. */
-function appendRequestBytes({ topic, routingKey, records, producer }: AppendRequest): number {
+function appendRequestBytes({ topic, routingKey, records, producer, groupCommit }: AppendRequest): number {
   const text = topic.length + (producer?.producerId.length ?? 0)
-  return text + (routingKey?.length ?? 0) + records.length + OVERHEAD_BYTES
+  const names = (groupCommit?.group.length ?? 0) + (groupCommit?.memberId.length ?? 0)
+  return text + names + (routingKey?.length ?? 0) + records.length + OVERHEAD_BYTES
 }
 
 function writeAppendRequest(writer: ProtoWriter, message: AppendRequest): void {
+  if (message.groupCommit !== undefined) {
+    const mark = writer.written
+    writer.integerField(4, message.groupCommit.offset)
+    writer.integerField(3, message.groupCommit.epoch)
+    writer.stringField(2, message.groupCommit.memberId)
+    writer.stringField(1, message.groupCommit.group)
+    writer.delimit(7, mark)
+  }
   if (message.recordsCrc32 !== undefined) writer.presentFixed32Field(6, message.recordsCrc32)
   if (message.producer !== undefined) {
     const mark = writer.written
@@ -124,6 +136,7 @@ function readAppendRequest(reader: ProtoReader, end: number): AppendRequest {
   let records = NO_BYTES
   let producer: ProducerIdentity | undefined
   let recordsCrc32: number | undefined
+  let groupCommit: GroupCommit | undefined
   const outerEnd = reader.end
   reader.end = end
   while (reader.more) {
@@ -135,10 +148,29 @@ function readAppendRequest(reader: ProtoReader, end: number): AppendRequest {
     else if (tag === FOUR_BYTES) records = joined(records, reader.view())
     else if (tag === FIVE_BYTES) producer = readProducer(reader, reader.lengthDelimitedEnd())
     else if (tag === SIX_FIXED32) recordsCrc32 = reader.fixed32()
+    else if (tag === SEVEN_BYTES) groupCommit = readGroupCommit(reader.view())
     else reader.skip(tag)
   }
   reader.end = outerEnd
-  return { topic, partition, routingKey, records, producer, recordsCrc32 }
+  const request = { topic, partition, routingKey, records, producer, recordsCrc32 }
+  return groupCommit === undefined ? request : { ...request, groupCommit }
+}
+
+function readGroupCommit(encoded: Uint8Array): GroupCommit {
+  const reader = new ProtoReader(encoded)
+  let group = ''
+  let memberId = ''
+  let epoch = 0
+  let offset = 0
+  while (reader.more) {
+    const tag = reader.tag()
+    if (tag === ONE_BYTES) group = reader.string()
+    else if (tag === TWO_BYTES) memberId = reader.string()
+    else if (tag === THREE) epoch = reader.int64()
+    else if (tag === FOUR) offset = reader.int64()
+    else reader.skip(tag)
+  }
+  return { group, memberId, epoch, offset }
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

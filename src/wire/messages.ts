@@ -24,6 +24,13 @@ export interface ProducerIdentity {
   readonly sequence: number
 }
 
+export interface GroupCommit {
+  readonly group: string
+  readonly memberId: string
+  readonly epoch: number
+  readonly offset: number
+}
+
 export interface AppendRequest {
   readonly topic: string
   readonly partition: number | undefined
@@ -32,6 +39,7 @@ export interface AppendRequest {
   readonly records: Uint8Array
   readonly producer: ProducerIdentity | undefined
   readonly recordsCrc32: number | undefined
+  readonly groupCommit?: GroupCommit | undefined
 }
 export interface AppendResponse {
   readonly partition: number

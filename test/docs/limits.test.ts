@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { ServerLimits } from '../../src/broker/config.ts'
 import { MOST_LEADERLESS } from '../../src/broker/node-loop.ts'
 import { MOST_STANDING } from '../../src/broker/succession.ts'
-import { MAX_BATCHES_PER_ENTRY } from '../../src/broker/partition/event.ts'
+import { FEED_BYTES } from '../../src/broker/groups/partition-feed.ts'
+import { MAX_BATCHES_PER_ENTRY, MAX_GROUP_MARKS_PER_ENTRY } from '../../src/broker/partition/event.ts'
 import { PRODUCERS_PER_PARTITION } from '../../src/broker/partition/machine.ts'
 import { REMEMBERED_BATCHES } from '../../src/broker/partition/producers.ts'
 import { tuningOf, type Tuning } from '../../src/broker/tuning.ts'
 import { limitRules } from '../../src/cli/server-settings.ts'
 import { asNodeId } from '../../src/raft/types.ts'
-import { ERROR_REASONS, LIMITS } from '../../src/wire/index.ts'
+import { ERROR_REASONS, GROUP_LIMITS, LIMITS } from '../../src/wire/index.ts'
 import { read, rowsOf } from './pages.ts'
 
 const page = read('docs/limits.md')
@@ -86,6 +87,22 @@ describe('the fixed limits', () => {
     ["bytes of a partition that a majority hasn't confirmed", size(tuning.raft.maxUncommittedBytes)],
     ['bytes of one log entry, but for a single larger batch', size(tuning.partition.maxEntryBytes)],
     ['batches of one log entry', amount(MAX_BATCHES_PER_ENTRY, 'count')],
+    ['consumer groups', amount(GROUP_LIMITS.maxGroups, 'count')],
+    ['members of a group', amount(GROUP_LIMITS.maxMembersPerGroup, 'count')],
+    ['topics and partitions that a member names', amount(GROUP_LIMITS.maxTopicsPerMember, 'count')],
+    ['groups of which a partition keeps offsets', amount(GROUP_LIMITS.maxGroupsPerPartition, 'count')],
+    [
+      'session time-out of a member',
+      `${amount(GROUP_LIMITS.minSessionTimeoutMs, 'ms')} to ${amount(GROUP_LIMITS.maxSessionTimeoutMs, 'ms')}, ` +
+        `${amount(GROUP_LIMITS.defaultSessionTimeoutMs, 'ms')} by default`,
+    ],
+    [
+      'credit that a member has open',
+      `${amount(GROUP_LIMITS.maxCreditRecords, 'count')} records and ${size(GROUP_LIMITS.maxCreditBytes)}`,
+    ],
+    ['positions of one commit', amount(GROUP_LIMITS.maxPositions, 'count')],
+    ["records of a partition that wait for a member's credit", `${size(FEED_BYTES)} and a message`],
+    ['marks of groups in one log entry', amount(MAX_GROUP_MARKS_PER_ENTRY, 'count')],
     ['bytes on the way to a follower', size(tuning.raft.maxInflightBytes)],
     ['tail of each log in memory', size(tuning.raft.windowBytes)],
     ['groups of a node that look for their first leader at once', amount(MOST_LEADERLESS, 'count')],

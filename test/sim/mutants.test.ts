@@ -11,7 +11,7 @@ async function firstNoticed(mutant: Mutant): Promise<RunResult | undefined> {
   try {
     for (let seed = 1; seed <= MOST_SEEDS; seed++) {
       const dressed = mutant.dress === undefined ? {} : { dress: mutant.dress }
-      const result = await runSeed(seed, { nodes: 3, durationMs: 15_000, ...dressed })
+      const result = await runSeed(seed, { nodes: 3, members: 0, durationMs: 15_000, ...dressed })
       if (result.violation !== undefined) return result
     }
     return undefined

@@ -149,6 +149,13 @@ describe('a workload of a user', { timeout: 120_000 }, () => {
 })
 
 describe('wrong use of simulate', () => {
+  test('a second one at the same time is refused; one after the other is fine', async () => {
+    const options = { print, firstSeed: 1, seeds: 1, faults: [] }
+    const first = simulate(adding(), options)
+    await expect(simulate(adding(), options)).rejects.toThrow('is running already')
+    await first
+    await simulate(adding(), options)
+  })
   test.each<[Partial<Workload<Counter>>, SimulateOptions, string]>([
     [{ processes: {} }, {}, 'has 1 to 16 processes'],
     [{ processes: { n1: async () => {} }, spared: [] }, {}, 'can\'t be called "n1"'],

@@ -49,6 +49,16 @@ export class Program {
     })
   }
 
+  /** What it has written so far. */
+  get output() {
+    return this.#output
+  }
+
+  /** Ends it as `kill -9` does. */
+  kill() {
+    this.#child.kill('SIGKILL')
+  }
+
   /** @param {readonly string[]} lines */
   write(lines) {
     this.#child.stdin.write(lines.map((line) => `${line}\n`).join(''))

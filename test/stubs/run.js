@@ -57,6 +57,63 @@ async function throughTheLossOfANode({ python, env, cluster }) {
   return `${lines.length} lines went through the loss of a node`
 }
 
+/**
+ * Two members share a topic; one is killed, and the other goes on where it had committed: no line is left out.
+ * @param {Setting} setting
+ */
+async function twoMembersOfAGroup({ python, env, cluster }) {
+  const topic = 'payments'
+  const client = await cluster.connect()
+  await client.topics.create(topic, { partitions: 4 })
+  const producer = client.producer()
+  /** @param {number} from @param {number} to */
+  const send = async (from, to) => {
+    for (let line = from; line < to; line++)
+      await producer.send({ topic, partition: line % 4, value: `payment ${line}` })
+  }
+  const start = (/** @type {string} */ nodeId) =>
+    new Program(python, [join(programs, 'group_member.py'), cluster.addressOf(nodeId), 'billing', topic], {
+      env,
+      timeoutMs,
+    })
+  const members = [start('n2'), start('n3')]
+  await send(0, 20)
+  // Each is assigned two, and all that is there is printed.
+  await until(
+    () => linesOf(members, 'payment').size === 20 && members.every(({ output }) => ownedIn(output) >= 2),
+  )
+  members[0]?.kill()
+  await send(20, 60)
+  await until(() => linesOf(members, 'payment').size === 60)
+  members[1]?.kill()
+  await producer.close()
+  return 'a member of a group took over from one that was killed'
+}
+
+/**
+ * What the members have printed that begins with `word`, each once.
+ * @param {readonly Program[]} members
+ * @param {string} word
+ */
+function linesOf(members, word) {
+  const found = members.flatMap(({ output }) => output.split('\n').map((line) => line.split('  ')[1] ?? ''))
+  return new Set(found.filter((text) => text.startsWith(word)))
+}
+
+/** @param {string} output */
+function ownedIn(output) {
+  return output.split('\n').filter((line) => line.startsWith('assigned ')).length
+}
+
+/** @param {() => boolean} holds */
+async function until(holds) {
+  const deadline = performance.now() + timeoutMs / 2
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not in time: ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
 /** @param {readonly string[]} lines */
 function byKey(lines) {
   /** @type {Record<string, string[]>} */
@@ -75,7 +132,11 @@ async function main() {
     const cluster = await startTestCluster({ limits: calmElections })
     try {
       const setting = { python, env, cluster }
-      const results = [await conformance(setting), await throughTheLossOfANode(setting)]
+      const results = [
+        await conformance(setting),
+        await twoMembersOfAGroup(setting),
+        await throughTheLossOfANode(setting),
+      ]
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
       console.log(`stubs: passed with Python ${version} in ${seconds} s: ${results.join(', ')}`)
     } finally {

@@ -27,16 +27,20 @@ export const record: fc.Arbitrary<WireRecord> = fc.record({
 })
 export const records = fc.array(record, { maxLength: 8 })
 
-export const appendRequest: fc.Arbitrary<AppendRequest> = fc.record({
-  topic: text,
-  partition: optional(fc.integer()),
-  routingKey: optional(bytes),
-  records: records.map(encodeRecordSet),
-  producer: optional(
-    fc.record({ producerId: text, epoch: fc.nat({ max: 0xffff_ffff }), sequence: fc.maxSafeNat() }),
-  ),
-  recordsCrc32: optional(fc.nat({ max: 0xffff_ffff })),
-})
+export const appendRequest: fc.Arbitrary<AppendRequest> = fc.record(
+  {
+    topic: text,
+    partition: optional(fc.integer()),
+    routingKey: optional(bytes),
+    records: records.map(encodeRecordSet),
+    producer: optional(
+      fc.record({ producerId: text, epoch: fc.nat({ max: 0xffff_ffff }), sequence: fc.maxSafeNat() }),
+    ),
+    recordsCrc32: optional(fc.nat({ max: 0xffff_ffff })),
+    groupCommit: fc.record({ group: text, memberId: text, epoch: offset, offset }),
+  },
+  { requiredKeys: ['topic', 'partition', 'routingKey', 'records', 'producer', 'recordsCrc32'] },
+)
 
 export const appendResponse: fc.Arbitrary<AppendResponse> = fc.record({
   partition: fc.nat(),

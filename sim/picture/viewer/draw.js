@@ -358,7 +358,8 @@ function drawCommits(context, { model, view, layout, colours, group }) {
     }
     for (const lane of layout.lanes) {
       const row = lane.rows.find((each) => each.group === of)
-      if (row === undefined) continue
+      // A node that never had a role there holds no replica.
+      if (row === undefined || !model.segments.has(`${lane.host}/${of}`)) continue
       context.moveTo(x, row.y)
       context.lineTo(x, row.y + row.height)
     }

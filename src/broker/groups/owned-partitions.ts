@@ -14,7 +14,7 @@ import type { CheckedStart } from './consume-start.ts'
 import type { GroupCalls } from './group-calls.ts'
 import { PartitionFeed } from './partition-feed.ts'
 import { RecordSource } from './record-source.ts'
-import { partitionKey, type Assignment, type Group, type Member } from './types.ts'
+import { partitionKey, type Assignment, type GivenEpoch, type Group, type Member } from './types.ts'
 
 /** To take a partition, to commit, to release: each is tried again until then. */
 const CALL_MS = 30_000
@@ -297,17 +297,11 @@ export class OwnedPartitions {
   release(partitions: readonly TopicPartition[]): void {
     const { calls, clock, node, logger } = this.#parts
     const group = this.#parts.start.group
-    const given: { topic: string; partition: number; epoch: number }[] = []
+    const given: GivenEpoch[] = []
     for (const each of partitions) {
       const feed = this.#feeds.get(partitionKey(each))
-      // One that was lost meanwhile needs no release.
-      if (feed === undefined || feed.state === 'released') continue
-      if (feed.state !== 'revoking') {
-        throw new FlotillaError(
-          'INVALID_ARGUMENT',
-          `release names partition ${each.partition} of "${each.topic}", which isn't being revoked`,
-        )
-      }
+      // It may have been taken and given anew while the release was on its way: that giving isn't meant.
+      if (feed?.state !== 'revoking') continue
       feed.state = 'released'
       given.push({ ...nameOf(feed), epoch: feed.epoch })
     }

@@ -232,7 +232,13 @@ export class PartitionMachine implements StateMachine {
       command.commit === undefined
         ? undefined
         : view.groups.decide(command.commit, this.#state.nextOffset, this.#lowOffset)
-    if (commit?.type === 'refused') return reply.done(commit.error)
+    if (commit?.type === 'refused' && commit.error.reason !== 'COMMIT_BACKWARDS')
+      return reply.done(commit.error)
+    if (commit?.type === 'nothing' || commit?.type === 'refused') {
+      // The caller takes it that the effect is there, which is true only once the earlier commit is committed.
+      entry.replies.push({ reply, result: committedBefore(command.commit) })
+      return
+    }
     const byteLength = command.records.byteLength
     const mark = { recordCount, byteLength, producer }
     const baseOffset = view.foldBatch(mark, appendTimeMs)
@@ -401,6 +407,14 @@ const COMMAND_OVERHEAD_BYTES = 256
 
 function costOf(command: AppendCommand): number {
   return command.records.byteLength + COMMAND_OVERHEAD_BYTES
+}
+
+/** Its batch is there, or another one came instead of it: appended once more its effect would be doubled. */
+function committedBefore(commit: AppendCommand['commit']): FlotillaError {
+  return new FlotillaError(
+    'COMMIT_BACKWARDS',
+    `group "${commit?.group}" has committed ${commit?.offset} or more already, so the batch that belongs to it is not appended`,
+  )
 }
 
 function withoutSequence(batch: {

@@ -12,6 +12,7 @@ import {
 import type { AppendRequest, AppendResponse } from '../../wire/messages.ts'
 import type { LocatedPartition } from '../cluster-view.ts'
 import type { Node } from '../node.ts'
+import type { AppendCommand } from '../partition/machine.ts'
 import { ForwardedAppends } from './forwarded-appends.ts'
 import type { MetadataCalls } from './metadata-calls.ts'
 
@@ -110,6 +111,12 @@ export class AppendRouter {
 
   #check(request: AppendRequest): number {
     if (request.producer !== undefined) validateProducerId(request.producer.producerId)
+    if (request.groupCommit !== undefined && request.partition === undefined) {
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        `partition is unset, but group_commit of "${request.groupCommit.group}" is for one partition and has to name it`,
+      )
+    }
     if (request.recordsCrc32 !== undefined) {
       const found = crc32(request.records)
       if (found !== request.recordsCrc32) {
@@ -173,7 +180,8 @@ export class AppendRouter {
     if (hosted === undefined || !hosted.replica.isLeader) return false
     const { records, recordsCrc32, producer } = request
     const reply = { deadlineMs: context.deadlineMs, done }
-    hosted.machine.submit({ records, recordCount, recordsCrc32, producer, reply })
+    const commit = commitOf(request)
+    hosted.machine.submit({ records, recordCount, recordsCrc32, producer, commit, reply })
     hosted.replica.commandsQueued()
     return true
   }
@@ -241,6 +249,12 @@ export class AppendRouter {
       `partition ${place.partition} of "${topic.name}" has no leader; its replicas are on ${place.replicas.map(asNodeId).join(', ')}`,
     )
   }
+}
+
+function commitOf({ groupCommit }: AppendRequest): AppendCommand['commit'] {
+  if (groupCommit === undefined) return undefined
+  const { group, memberId: owner, epoch, offset } = groupCommit
+  return { type: 'commit', group, owner, epoch, offset }
 }
 
 function asFlotillaError(error: unknown): FlotillaError {

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_BATCHES_PER_ENTRY, decodeRecordsAppended } from '../../../src/broker/partition/event.ts'
+import type { GroupCommand, GroupOutcome } from '../../../src/broker/groups/types.ts'
 import { PartitionMachine, type PartitionLimits } from '../../../src/broker/partition/machine.ts'
 import { asLogIndex, asTerm } from '../../../src/raft/types.ts'
 import { FlotillaError } from '../../../src/wire/errors.ts'
@@ -403,5 +404,88 @@ describe('what a partition folds', () => {
         }
       }),
     )
+  })
+})
+
+describe('a consumer group in a partition', () => {
+  const ask = (partition: Partition, command: GroupCommand): Waiter<GroupOutcome> => {
+    const waiter = new Waiter<GroupOutcome>()
+    partition.machine.submitForGroup({ command, reply: waiter })
+    return waiter
+  }
+  const take = { type: 'take', group: 'g', epoch: 1, owner: 'm', sinceEpoch: 1, reset: undefined } as const
+  const commitOf = (offset: number) => ({ type: 'commit', group: 'g', epoch: 1, owner: 'm', offset }) as const
+  const records = encodeRecordSet([
+    { key: undefined, value: Buffer.from('v'), headers: [], timestampMs: undefined },
+  ])
+
+  function owned(): Partition {
+    const partition = new Partition()
+    for (let at = 0; at < 5; at++) partition.append()
+    ask(partition, take)
+    partition.decide()
+    partition.commit()
+    return partition
+  }
+
+  it('is refused a commit of records that are proposed and not committed yet', () => {
+    const partition = owned()
+    partition.append()
+    const tooFar = ask(partition, commitOf(6))
+    partition.decide()
+    expect(tooFar.failure).toBe('OFFSET_OUT_OF_RANGE/none')
+  })
+
+  it('is answered when the commit is committed, and told that nobody knows when the leader changes before', () => {
+    const partition = owned()
+    const kept = ask(partition, commitOf(3))
+    partition.decide()
+    expect(kept.isWaiting).toBe(true)
+    partition.commit()
+    expect(kept.outcomes).toMatchObject([{ position: { committedOffset: 3 }, highWatermark: 5 }])
+    const doubtful = ask(partition, commitOf(4))
+    partition.decide()
+    partition.machine.follow(lost)
+    expect(doubtful.failure).toBe('UNKNOWN_OUTCOME/unknown')
+    expect(partition.machine.groupOutcome('g').position?.committedOffset).toBe(3)
+  })
+
+  it('shares an entry with the appends of its turn, and with its own records goes in with them or not at all', () => {
+    const partition = owned()
+    const append = (offset: number): Waiter<AppendResponse> => {
+      const reply = new Waiter<AppendResponse>()
+      partition.machine.submit({
+        records,
+        recordCount: 1,
+        producer: undefined,
+        commit: commitOf(offset),
+        reply,
+      })
+      return reply
+    }
+    const tooFar = append(6)
+    const first = append(5)
+    const again = append(5)
+    const behind = append(4)
+    partition.decide()
+    expect(tooFar.failure).toBe('OFFSET_OUT_OF_RANGE/none')
+    expect([first.isWaiting, again.isWaiting, behind.isWaiting]).toEqual([true, true, true])
+    partition.commit()
+    expect(first.outcomes).toMatchObject([{ baseOffset: 5, recordCount: 1 }])
+    expect([again.failure, behind.failure]).toEqual(['COMMIT_BACKWARDS/none', 'COMMIT_BACKWARDS/none'])
+    expect(partition.machine.groupOutcome('g')).toMatchObject({
+      position: { committedOffset: 5 },
+      highWatermark: 6,
+    })
+  })
+
+  it('keeps its place through a restart from the stored state', () => {
+    const partition = owned()
+    ask(partition, commitOf(3))
+    partition.decide()
+    partition.commit()
+    const limits = { maxEntryBytes: MIB, maxPendingBytes: MIB }
+    const restarted = new PartitionMachine(3, partition.clock, limits, partition.machine.encode(), NOTHING)
+    expect(restarted.groupOutcome('g').position).toEqual(partition.machine.groupOutcome('g').position)
   })
 })

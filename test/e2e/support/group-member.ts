@@ -60,6 +60,10 @@ export class GroupMember {
     this.#beat = setInterval(() => this.send({ heartbeat: {} }), 200)
   }
 
+  get connection(): Connection {
+    return this.#connection
+  }
+
   send(request: ConsumeRequest): void {
     this.#sink.send(request)
   }
