@@ -109,7 +109,7 @@ function ownedIn(output) {
 async function until(holds) {
   const deadline = performance.now() + timeoutMs / 2
   while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not in time: ${holds}`)
+    if (performance.now() > deadline) throw new Error(`not in time: ${holds.toString()}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
