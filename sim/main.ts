@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bench } from './bench.ts'
 import { laws, type Violation } from './checkers/violation.ts'
 import { main as coreMain } from './core/main.ts'
 import { faultNames } from './faults/kinds.ts'
@@ -46,6 +47,9 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
         return ALL_HELD
       case 'core':
         return coreMain(command.argv, (line) => io.print(line))
+      case 'bench':
+        io.print(await bench(command.options, (text) => io.tell(text)))
+        return ALL_HELD
       case 'run':
         return command.options.repro === undefined
           ? await runSeeds(command.options, io)

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { faultKinds, faultNames, type FaultKind } from './faults/kinds.ts'
+import { DEFAULT_FIRST_SEED, DEFAULT_SEEDS, type BenchOptions } from './bench.ts'
 import { laws } from './checkers/violation.ts'
 import type { PlanOptions } from './plan.ts'
 import { scenarioNames, scenarios, type ScenarioName } from './scenarios.ts'
@@ -31,6 +32,7 @@ export interface SwarmOptions {
 export type Command =
   | { readonly type: 'help' }
   | { readonly type: 'core'; readonly argv: readonly string[] }
+  | { readonly type: 'bench'; readonly options: BenchOptions }
   | { readonly type: 'run'; readonly options: SwarmOptions }
 
 export class UsageError extends Error {
@@ -41,6 +43,7 @@ const LARGEST_SEED = Number.MAX_SAFE_INTEGER
 
 const settings = {
   help: { type: 'boolean', short: 'h' },
+  bench: { type: 'boolean' },
   seed: { type: 'string' },
   'first-seed': { type: 'string' },
   seeds: { type: 'string' },
@@ -71,6 +74,14 @@ export function parseOptions(argv: readonly string[]): Command {
   const output = values.output ?? 'table'
   if (output !== 'table' && output !== 'json')
     throw new UsageError(`--output is table or json, not ${output}`)
+  if (values.bench === true) {
+    const options: BenchOptions = {
+      seeds: seeds ?? DEFAULT_SEEDS,
+      firstSeed: seed ?? firstSeed ?? DEFAULT_FIRST_SEED,
+      output,
+    }
+    return { type: 'bench', options }
+  }
   const scenario = scenarioOf(values)
   if (values.view !== undefined && seeds !== 1 && values.repro === undefined)
     throw new UsageError('--view draws one run; --seed N or --repro FILE says which')
@@ -186,6 +197,7 @@ usage: ${command} [options]
   --out DIR                 where repro.json and its picture, repro.html, go; default: here
   --output table|json       how the summary is printed
   --core                    the consensus core alone, over datagrams (see --core --help)
+  --bench                   how fast it is: seeds a minute and core, memory; by --seeds, default 40
   --help                    this
 
 Exit code: 0 all held, 1 something did not (what, the seed, the command that replays it, and repro.json), 2 wrong use.

@@ -1,18 +1,8 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { PlanOptions } from './plan.ts'
+import { startProcess } from './processes.ts'
 import { runSeed } from './simulation.ts'
 import type { Violation } from './checkers/violation.ts'
 import type { RunFigures } from './summary.ts'
-
-const isBuilt = import.meta.url.endsWith('.js')
-const worker = fileURLToPath(new URL(isBuilt ? './worker.js' : './worker.ts', import.meta.url))
-
-/** The sources run as they are, whoever started this process; what is built needs no loader, and users have none. */
-function loading(): string[] {
-  return isBuilt ? [] : ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
-}
 
 /** What a run came to, in a form that crosses processes. */
 export interface SeedOutcome extends RunFigures {
@@ -70,7 +60,7 @@ function work(
   took: (outcome: SeedOutcome) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = fork(worker, [], { execArgv: loading() })
+    const child = startProcess('worker')
     let seed: number | undefined
     const goOn = (): void => {
       seed = take()

@@ -54,6 +54,7 @@ export interface CoreSimulationResult {
   readonly committed: number
   readonly acknowledged: number
   readonly events: number
+  readonly virtualMs: number
 }
 
 /** Runs one cluster of cores through chaos and then through health. The same seed and options give the same run. */
@@ -170,6 +171,7 @@ class CoreSimulation {
       committed: this.#checkers.committedIndex,
       acknowledged: this.#checkers.acknowledgedCount,
       events: this.#events,
+      virtualMs: this.#schedule.nowMs,
     }
   }
 
