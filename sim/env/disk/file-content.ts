@@ -1,6 +1,8 @@
 import type { RandomStream } from '../../core/random.ts'
 
 const SECTOR_BYTES = 512
+/** Room of the smallest file: most grow to a few of these. */
+const LEAST_ROOM_BYTES = 4096
 
 interface Range {
   readonly from: number
@@ -137,7 +139,7 @@ function sectorsOf(ranges: readonly Range[]): number[] {
 
 function withRoom(bytes: Buffer, length: number): Buffer {
   if (bytes.length >= length) return bytes
-  const larger = Buffer.alloc(Math.max(length, 2 * bytes.length))
+  const larger = Buffer.alloc(Math.max(length, 2 * bytes.length, LEAST_ROOM_BYTES))
   bytes.copy(larger)
   return larger
 }

@@ -20,6 +20,9 @@ const MAX_MESSAGE_LENGTH = 4096
 
 type CallFrame = Extract<Frame, { type: 'call' }>
 
+/** What abort() would make each time, with a stack. */
+const GONE = new DOMException('This operation was aborted', 'AbortError')
+
 /** A call at the server's end: behaves towards its handler as src/env/node/grpc-server.ts does. */
 export class ServerCall implements CallContext {
   readonly metadata: ReadonlyMap<string, string>
@@ -68,7 +71,7 @@ export class ServerCall implements CallContext {
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
-      if (this.#cancelled) this.#abort.abort()
+      if (this.#cancelled) this.#abort.abort(GONE)
     }
     return this.#abort.signal
   }
@@ -132,7 +135,7 @@ export class ServerCall implements CallContext {
     this.#sending.drop()
     this.#receiving.drop()
     this.#side.forget(this.#frame.callId)
-    if (!this.#answered) this.#abort?.abort()
+    if (!this.#answered) this.#abort?.abort(GONE)
     this.#receiver?.onClose(
       this.#answered ? undefined : new RpcError(StatusCode.cancelled, 'the caller is gone'),
     )
