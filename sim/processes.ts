@@ -4,11 +4,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const isBuilt = import.meta.url.endsWith('.js')
 
-/**
- * Every core has a process of its own that simulates, so threads of V8 beside it (for collecting garbage and compiling) only
- * take turns with the others; and runs make garbage that dies young, for which a larger nursery is cheaper.
- */
-const v8Options = ['--single-threaded', '--max-semi-space-size=64']
+/** Every core has a process of its own that simulates: threads of V8 beside it only take turns with the others. */
+const v8Options = ['--single-threaded']
 
 /** Starts another script of this folder with a channel to it. The sources run as they are; what is built needs no loader. */
 export function startProcess(script: 'worker' | 'bench-worker'): ChildProcess {
