@@ -3,11 +3,13 @@ import { decodeEnvelope, type Envelope } from '../../src/broker/peers/peer-codec
 import {
   clusterMethods,
   decodeRecordSet,
+  groupMethods,
   logMethods,
   topicMethods,
   type AppendRequest,
   type CorrelatedResult,
 } from '../../src/wire/index.ts'
+import { askedByMember, toldToMember } from './group-frames.ts'
 import type { MessageKind } from './picture.ts'
 
 /** What one message on a connection says, for people. */
@@ -175,6 +177,8 @@ export function asked(path: string, bytes: Uint8Array, groupOf: GroupOf): { text
       return { text: `create topic ${topicMethods.createTopic.request.decode(bytes).name}`, groups: [0] }
     case topicMethods.deleteTopic.path:
       return { text: `delete topic ${topicMethods.deleteTopic.request.decode(bytes).name}`, groups: [0] }
+    case groupMethods.consume.path:
+      return { text: askedByMember(bytes), groups: [] }
     default:
       return { text: path.slice(path.lastIndexOf('/') + 1), groups: [] }
   }
@@ -194,6 +198,8 @@ export function answered(path: string, bytes: Uint8Array): string {
       const records = batches.reduce((sum, { recordCount }) => sum + recordCount, 0)
       return `${records} records, next is offset ${nextOffset}, high watermark ${highWatermark}`
     }
+    case groupMethods.consume.path:
+      return toldToMember(bytes)
     default:
       return `${path.slice(path.lastIndexOf('/') + 1)} answered`
   }

@@ -38,6 +38,8 @@ interface OpenCall {
   readonly path: string
   readonly wire: number
   readonly isClient: boolean
+  /** One answer ends it. */
+  readonly isUnary: boolean
   readonly host: number
   readonly sinceUs: number
   /** The bar of the call itself; a stream of appends has one for each append instead. */
@@ -130,6 +132,7 @@ export class Recorder implements Observer {
       path,
       wire,
       isClient,
+      isUnary: frame.kind === 'unary',
       host,
       sinceUs: this.#nowUs,
       bar: undefined,
@@ -166,7 +169,8 @@ export class Recorder implements Observer {
     }
     const { text, groups } = asked(call.path, frame.bytes, groupOf)
     this.#message(from, to, frame, 'client', text, groups)
-    if (call.isClient && !call.path.endsWith('/WatchLayout')) call.bar = this.#bar(call.host, text, groups)
+    if (call.isClient && call.bar === undefined && !call.path.endsWith('/WatchLayout'))
+      call.bar = this.#bar(call.host, text, groups)
   }
 
   #answerSent(
@@ -183,7 +187,7 @@ export class Recorder implements Observer {
       this.#answers.set(frame, () => {
         for (const result of resultsIn(frame.bytes)) this.#appendAnswered(call, result)
       })
-    } else if (call.bar !== undefined && !call.path.endsWith('/Read')) {
+    } else if (call.bar !== undefined && call.isUnary) {
       this.#answers.set(frame, () => {
         this.#closeBar(call.bar, 'answered', answered(call.path, frame.bytes))
         this.#open.delete(key)
@@ -278,9 +282,8 @@ export class Recorder implements Observer {
   lost(wire: number): void {
     for (const [key, call] of this.#open) {
       if (call.wire !== wire) continue
-      // A reader has had its answers and goes on elsewhere.
-      const isRead = call.path.endsWith('/Read')
-      this.#callEnds(key, isRead ? 'ended' : 'no answer', 'no answer', 'the connection is lost')
+      // Who reads has had answers, and goes on elsewhere.
+      this.#callEnds(key, call.isUnary ? 'no answer' : 'ended', 'no answer', 'the connection is lost')
     }
   }
 

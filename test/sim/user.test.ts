@@ -96,6 +96,35 @@ describe('a workload of a user', { timeout: 120_000 }, () => {
     expect(said.at(-1)).toMatch(/^all held in 6 runs/)
   })
 
+  test('that is a member of a consumer group goes through everything, killed or not', async () => {
+    const seen = (): Set<string> => new Set()
+    const group: Workload<Set<string>> = {
+      topics: [{ name: 'numbers', partitions: 2 }],
+      outside: seen,
+      processes: {
+        writer: async ({ client }) => {
+          const producer = client.producer()
+          for (let number = 1; number <= 5; number++)
+            await producer.send({ topic: 'numbers', key: `${number}`, value: `${number}` })
+        },
+        member: async ({ client, act }) => {
+          const consumer = client.consume({ group: 'adders', topics: ['numbers'], sessionTimeoutMs: 2000 })
+          for await (const { value } of consumer)
+            await act('see a number', (set) => set.add(text.decode(value)))
+        },
+      },
+      spared: ['writer'],
+      isDone: (set) => set.size === 5,
+    }
+    const { kills } = await simulate(group, { print, firstSeed: 1, seeds: 6, shrinkSeconds: 0 })
+    expect(kills).toBeGreaterThan(3)
+    const path = join(folder, 'run.html')
+    await simulate(group, { print, seed: 2, view: path })
+    const page = await readFile(path, 'utf8')
+    expect(page).toContain('joins group adders')
+    expect(page).toMatch(/is given numbers\/\d from 0, epoch 1/)
+  })
+
   test('goes the same way for the same seed', async () => {
     const { digest } = await runWorkload(adding(), drawWorkloadPlan(7))
     expect((await runWorkload(adding(), drawWorkloadPlan(7))).digest).toBe(digest)
