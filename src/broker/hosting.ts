@@ -178,7 +178,9 @@ export class Hosting {
       this.#loop.write({ groupId, create: { ...bootstrap.lowEnd, state: NO_STATE } })
       this.#stored.add(groupId)
     }
-    if (isFounding && place.replicas[0] === this.#node.nodeId) this.#succession.stand(groupId)
+    // After a start, too: it asks by PreVote, so a leader that is there stays, and hears that this replica is back.
+    const isFirst = place.replicas[0] === this.#node.nodeId
+    if (isFirst && (isFounding || stored !== undefined)) this.#succession.stand(groupId)
     const machine = new PartitionMachine(
       place.partition,
       this.#clock,

@@ -10,7 +10,7 @@ import type { Replica } from '../../src/broker/replica.ts'
 import { Succession } from '../../src/broker/succession.ts'
 import { tuningOf } from '../../src/broker/tuning.ts'
 import { nodeEnv } from '../../src/env/node/index.ts'
-import { asGroupId, type GroupWrite } from '../../src/log/types.ts'
+import { asGroupId, type GroupId, type GroupWrite } from '../../src/log/types.ts'
 import { emptyBootstrap, membersOf } from '../../src/raft/index.ts'
 import { asNodeId, type Bootstrap } from '../../src/raft/types.ts'
 import { ManualClock } from '../support/manual-clock.ts'
@@ -22,6 +22,17 @@ import { configurationOf } from './support/replica-bench.ts'
 
 const GROUP = asGroupId(1)
 
+class NotedSuccession extends Succession {
+  readonly #stood: GroupId[]
+  constructor(stood: GroupId[]) {
+    super(asNodeId('n1'), new Map(), () => true)
+    this.#stood = stood
+  }
+  override stand(groupId: GroupId): void {
+    this.#stood.push(groupId)
+  }
+}
+
 /** Node n1 and its disk; the cluster has a topic with one partition on n1, n2, n3. */
 class Bench {
   readonly cluster = new Cluster()
@@ -30,6 +41,8 @@ class Bench {
   readonly made: { readonly life: number; readonly bootstrap: Bootstrap }[] = []
   readonly failures: Error[] = []
   readonly running = new Set<object>()
+  /** Groups for which the node stands unasked. */
+  readonly stood: GroupId[] = []
   isReplaying = false
   isReplaced = false
   readonly hosting: Hosting
@@ -82,7 +95,7 @@ class Bench {
         loop,
         storage: this.storage,
         lives,
-        succession: new Succession(asNodeId('n1'), new Map(), () => true),
+        succession: new NotedSuccession(this.stood),
         limits: tuningOf(asNodeId('n1'), {}).partition,
         clock,
         logger: quietLogger,
@@ -124,6 +137,15 @@ describe('what a node hosts', () => {
     bench.hosting.reconcile()
     expect(bench.made).toHaveLength(1)
     expect(bench.made[0]!.life).toBe(0)
+  })
+
+  it('stands for what it is the first of, when that is new and after a start', () => {
+    for (const onDisk of [false, true]) {
+      const bench = new Bench(lives, onDisk)
+      bench.hosting.reconcile()
+      expect(bench.cluster.state.placeOf(GROUP)!.place.replicas[0]).toBe('n1')
+      expect(bench.stood).toEqual([GROUP])
+    }
   })
 
   it('is kept while the metadata are replayed, and dropped afterwards where it moved away', () => {
