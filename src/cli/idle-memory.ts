@@ -7,13 +7,13 @@ export interface MemoryOfProcess {
   cpuMicros(): number
   /** Bytes in use on the heap, garbage included. */
   heapUsedBytes(): number
-  /** Frees all garbage and gives its memory back. Takes some milliseconds for each megabyte that stays. */
+  /** Frees all garbage. Takes a millisecond or two for each megabyte that stays. */
   collect(): void
 }
 
 export const lookEveryMs = 10_000
 /** A process that used less of a core since the last look is idle. */
-const idlePercentOfCore = 10
+const idlePercentOfCore = 5
 /** So much more than after the last collection is worth another one. */
 const worthBytes = 16 * 1024 * 1024
 
@@ -26,6 +26,8 @@ export class IdleMemory {
   readonly #process: MemoryOfProcess
   #cpuMicros: number
   #leftBytes = 0
+  /** The collection before found garbage, and only another one gives its pages back to the system. */
+  #isHalfDone = false
 
   constructor(process: MemoryOfProcess) {
     this.#process = process
@@ -38,7 +40,10 @@ export class IdleMemory {
     const usedMicros = cpuMicros - this.#cpuMicros
     this.#cpuMicros = cpuMicros
     if (usedMicros > lookEveryMs * 1000 * (idlePercentOfCore / 100)) return false
-    if (this.#process.heapUsedBytes() - this.#leftBytes < worthBytes) return false
+    const isWorth = this.#process.heapUsedBytes() - this.#leftBytes >= worthBytes
+    if (!isWorth && !this.#isHalfDone) return false
+    // Not both at once: a pause must stay well below an election timeout.
+    this.#isHalfDone = isWorth
     this.#process.collect()
     this.#leftBytes = this.#process.heapUsedBytes()
     // What the collection took is not what the process does.
@@ -58,11 +63,7 @@ export function giveBackIdleMemory(): void {
       return user + system
     },
     heapUsedBytes: () => process.memoryUsage().heapUsed,
-    // The first one finds what is garbage, and only the second gives its pages back to the system.
-    collect: () => {
-      collect()
-      collect()
-    },
+    collect,
   })
   setInterval(() => memory.look(), lookEveryMs).unref()
 }
