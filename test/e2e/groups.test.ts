@@ -264,4 +264,22 @@ describe('a consumer group on three nodes', () => {
     })
     expect(offsets).toMatchObject([{ committedOffset: 1, highWatermark: 2 }])
   })
+
+  test('more than waits for a member at once is sent in order, from a leader here and elsewhere', async () => {
+    await using producer = client.producer()
+    const value = 'x'.repeat(8000)
+    const sent = numbers(2000).map((number) =>
+      producer.send({ topic: 'orders', partition: number % 2, value }),
+    )
+    await Promise.all(sent)
+    for (const nodeId of cluster.nodeIds) {
+      const one = member(nodeId, { group: `of-${nodeId}` })
+      await until('2000 records', () => one.handled.length >= 2000, 30_000)
+      for (const partition of [0, 1]) {
+        const offsets = one.handled.filter((each) => each.partition === partition).map(({ offset }) => offset)
+        expect(offsets).toEqual(numbers(1000))
+      }
+      one.close()
+    }
+  })
 })

@@ -78,6 +78,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   #creditRecords = 0
   #creditBytes = 0
   #isBlocked = false
+  #isPumping = false
   #rotation = 0
   #cancelPump: Cancel | undefined
   #positionsUnderWay = 0
@@ -354,7 +355,9 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   #pump(): void {
     const fetch = this.#start?.fetch
     const feeds = [...(this.#place?.owned.feeds ?? [])]
-    if (fetch === undefined || feeds.length === 0) return
+    // A source that is let go on while this sends brings more at once: it comes behind what is being sent.
+    if (fetch === undefined || feeds.length === 0 || this.#isPumping) return
+    this.#isPumping = true
     const nowMs = this.#parts.clock.nowMs()
     let nextMs = Number.POSITIVE_INFINITY
     for (let idle = 0; idle < feeds.length && this.#maySend(); this.#rotation++) {
@@ -368,6 +371,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
       idle += 1
       nextMs = Math.min(nextMs, dueMs ?? nextMs)
     }
+    this.#isPumping = false
     this.#cancelPump?.()
     this.#cancelPump = undefined
     if (nextMs < Number.POSITIVE_INFINITY && this.#maySend())
@@ -388,6 +392,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     this.#place?.owned.flushAssigned()
     this.#send({ records })
     this.#place?.owned.tellCaughtUp(feed)
+    feed.resumeSource()
   }
 
   #send(response: ConsumeResponse): void {

@@ -95,6 +95,16 @@ export class PartitionFeed implements TopicPartition {
     return this.#queuedBytes >= Math.min(minBytes, FEED_BYTES) ? 0 : this.#waitingSinceMs + maxWaitMs
   }
 
+  /**
+   * Lets the source go on where the half is sent. To be called when what was taken is on its way, and not before: the source
+   * may bring more at once, which comes behind it.
+   */
+  resumeSource(): void {
+    if (!this.#isBlocked || this.#queuedBytes > FEED_BYTES / 2) return
+    this.#isBlocked = false
+    this.source?.resume()
+  }
+
   /** Takes what fits, one record at least. */
   take(maxRecords: number, maxBytes: number, nowMs: number): ConsumeRecords {
     const batches: RecordBatch[] = []
@@ -115,10 +125,6 @@ export class PartitionFeed implements TopicPartition {
     this.#waitingSinceMs = nowMs
     const last = batches.at(-1)
     if (last !== undefined) this.#nextOffset = last.baseOffset + last.recordCount
-    if (this.#isBlocked && this.#queuedBytes <= FEED_BYTES / 2) {
-      this.#isBlocked = false
-      this.source?.resume()
-    }
     const { topic, partition, epoch, highWatermark } = this
     return { topic, partition, epoch, batches, nextOffset: this.#nextOffset, highWatermark }
   }

@@ -8,6 +8,8 @@ import { printAnswer } from '../print.ts'
 import { benchAppend, type BenchContext } from './append.ts'
 import type { ClusterChoice } from './bench-cluster.ts'
 import { benchFailover } from './failover.ts'
+import { benchGroup } from './group.ts'
+import { groupAnswer } from './group-report.ts'
 import { benchIdle } from './idle.ts'
 import { stampBytes } from './payloads.ts'
 import { benchRead } from './read.ts'
@@ -52,6 +54,11 @@ interface IdleFlags extends OutputFlags {
   readonly settleS: number
   readonly durationS: number
 }
+interface GroupFlags extends CommonFlags, ClusterFlags {
+  readonly members: number
+  readonly preloadMb: number
+  readonly rate: number
+}
 interface AllFlags extends OutputFlags {
   readonly data?: string
   readonly quick?: boolean
@@ -72,6 +79,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerAppend(bench, world)
   registerRead(bench, world)
   registerFailover(bench, world)
+  registerGroup(bench, world)
   registerIdle(bench, world)
   registerAll(bench, world)
 }
@@ -218,6 +226,25 @@ async function failover(world: BenchContext, flags: FailoverFlags): Promise<void
   if (!report.flawless) throw notFlawless()
 }
 
+function registerGroup(bench: Command, world: BenchContext): void {
+  const command = leafCommand(bench, 'group', 'a consumer group: throughput, commits, one more member')
+    .option('--members <n>', 'of the group, all in this process', wholeNumber(1, 64), 4)
+    .option('--preload-mb <n>', 'how much is appended before, in 10⁶ bytes', wholeNumber(1, 100_000), 256)
+    .option('--rate <n>', 'records a second while another one joins', wholeNumber(1, maxRate), 2000)
+  withBootstrap(withCommon(command, stampBytes, 1024, 16)).action(async (flags: GroupFlags) => {
+    const { size, partitions, members, preloadMb, rate, runs } = flags
+    const report = await benchGroup(world, choiceOf(flags), {
+      sizeBytes: size,
+      partitions,
+      members,
+      preloadBytes: preloadMb * 1e6,
+      ratePerSecond: rate,
+      runs,
+    })
+    printAnswer(world.context, flags.output, groupAnswer(report))
+  })
+}
+
 function registerIdle(bench: Command, world: BenchContext): void {
   const command = leafCommand(
     bench,
@@ -254,11 +281,16 @@ function notFlawless(): CommandFailure {
   return new CommandFailure('what was read back is not what was acknowledged')
 }
 
-function withCommon(command: Command, leastBytes: number, defaultBytes: number): Command {
+function withCommon(
+  command: Command,
+  leastBytes: number,
+  defaultBytes: number,
+  defaultPartitions = 1,
+): Command {
   return withOutput(
     command
       .option('--size <bytes>', "of a record's value", wholeNumber(leastBytes, maxValueBytes), defaultBytes)
-      .option('--partitions <n>', 'records go to each in turn', wholeNumber(1, 1024), 1)
+      .option('--partitions <n>', 'records go to each in turn', wholeNumber(1, 1024), defaultPartitions)
       .option('--runs <n>', 'the one in the middle is quoted', wholeNumber(1, 100), 3)
       .option(
         '--data <dir>',

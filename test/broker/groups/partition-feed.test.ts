@@ -60,7 +60,7 @@ describe('what waits to be sent of a partition', () => {
     expect(some.dueMs(patient)).toBeUndefined()
   })
 
-  it('has a bound: the source pauses, and goes on when the half is sent', () => {
+  it('has a bound: the source pauses, and goes on when the half is on its way, not before', () => {
     const some = feed()
     let resumed = 0
     some.source = { resume: () => (resumed += 1), close: () => undefined } as unknown as RecordSource
@@ -70,8 +70,11 @@ describe('what waits to be sent of a partition', () => {
     some.add(read(1, half), 0)
     expect(some.isBlocked).toBe(true)
     some.take(1, 10_000_000, 0)
+    some.resumeSource()
     expect([some.isBlocked, resumed]).toEqual([true, 0])
     some.take(1, 10_000_000, 0)
+    expect([some.isBlocked, resumed]).toEqual([true, 0])
+    some.resumeSource()
     expect([some.isBlocked, resumed]).toEqual([false, 1])
   })
 })

@@ -22,6 +22,7 @@ describe('wrong use of bench', () => {
     ['bench append --in-flight 999999', 'the producer has room for 32,263 records of 1,024 bytes at once'],
     ['bench read --size 4', 'a whole number from 8 to'],
     ['bench failover --kill-after-s 20 --duration-s 20', 'choose a lower --kill-after-s'],
+    ['bench group --members 0', 'a whole number from 1 to 64'],
     ['bench failover --bootstrap 127.0.0.1:7101', "unknown option '--bootstrap'"],
   ])('%s', async (commandLine, complaint) => {
     const { exitCode, err } = await run(commandLine)
