@@ -101,6 +101,8 @@ export class GroupMemberProcess {
         sessionTimeout: { seconds: 2, nanos: 0 },
         revokeTimeout: { seconds: 2, nanos: 0 },
         credit: CREDIT,
+        // Small ones, so that what waits for a member reaches its bound.
+        fetch: { maxBytes: this.#random.pick([200, 2000, 1_000_000]) },
         ...(memberId === undefined ? {} : { memberId }),
         ...(this.#incarnation === undefined ? {} : { incarnation: this.#incarnation }),
       },
@@ -112,6 +114,8 @@ export class GroupMemberProcess {
     if (error !== undefined) {
       const failure = fromRpcError(error)
       this.#scene.failure(failure)
+      // The younger one goes on in its place.
+      if (failure.reason === 'MEMBER_FENCED') this.#isLeaving = true
       // Another member from here on: nothing that it held is its own.
       if (
         failure.reason === 'UNKNOWN_MEMBER' ||
@@ -124,7 +128,7 @@ export class GroupMemberProcess {
         this.#held.clear()
       }
     }
-    this.client.life.after(RETRY_US, () => this.#open())
+    if (!this.#isLeaving) this.client.life.after(RETRY_US, () => this.#open())
   }
 
   #beat(): void {

@@ -114,7 +114,7 @@ export class OwnedPartitions {
       if (assignment.owner !== member.memberId) continue
       let feed = this.#feeds.get(key)
       if (feed === undefined) {
-        feed = new PartitionFeed(assignment)
+        feed = new PartitionFeed(assignment, this.#parts.start.fetch.maxBytes)
         this.#feeds.set(key, feed)
         // A stream that is new may be told to give back what an earlier one was given.
         if (assignment.isRevoking) {

@@ -7,7 +7,10 @@ import {
 import type { ReadResponse, RecordBatch } from '../../wire/messages.ts'
 import type { RecordSource } from './record-source.ts'
 
-/** Records that wait for credit or for more of their kind, per partition; above this the source pauses until the half is sent. */
+/**
+ * Records that wait for credit or for more of their kind, per partition, or twice what the member takes in a message where
+ * that is less. Above this the source pauses until the half is sent.
+ */
 export const FEED_BYTES = 1024 * 1024
 
 /** How a member wants its records gathered. */
@@ -39,8 +42,10 @@ export class PartitionFeed implements TopicPartition {
   #queuedBytes = 0
   #waitingSinceMs = 0
   #isBlocked = false
+  readonly #boundBytes: number
 
-  constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }) {
+  constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }, maxBytes: number) {
+    this.#boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
     this.topic = topic
     this.partition = partition
     this.epoch = epoch
@@ -86,13 +91,13 @@ export class PartitionFeed implements TopicPartition {
       this.#queue.push(batch)
       this.#queuedBytes += bytesOf(batch)
     }
-    this.#isBlocked = this.#queuedBytes >= FEED_BYTES
+    this.#isBlocked = this.#queuedBytes >= this.#boundBytes
   }
 
   /** When what waits may be sent, on Clock.nowMs; undefined: nothing waits. */
   dueMs({ minBytes, maxWaitMs }: FetchOptions): number | undefined {
     if (this.#queue.length === 0 || this.state !== 'reading' || this.isPaused) return undefined
-    return this.#queuedBytes >= Math.min(minBytes, FEED_BYTES) ? 0 : this.#waitingSinceMs + maxWaitMs
+    return this.#queuedBytes >= Math.min(minBytes, this.#boundBytes) ? 0 : this.#waitingSinceMs + maxWaitMs
   }
 
   /**
@@ -100,7 +105,7 @@ export class PartitionFeed implements TopicPartition {
    * may bring more at once, which comes behind it.
    */
   resumeSource(): void {
-    if (!this.#isBlocked || this.#queuedBytes > FEED_BYTES / 2) return
+    if (!this.#isBlocked || this.#queuedBytes > this.#boundBytes / 2) return
     this.#isBlocked = false
     this.source?.resume()
   }

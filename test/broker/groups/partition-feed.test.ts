@@ -8,7 +8,7 @@ import { recordsOf } from '../support/appends.ts'
 const options: FetchOptions = { minBytes: 1, maxBytes: 10_000_000, maxWaitMs: 1000, maxRecords: 10_000 }
 
 function feed(): PartitionFeed {
-  const made = new PartitionFeed({ topic: 't', partition: 0, epoch: 1 })
+  const made = new PartitionFeed({ topic: 't', partition: 0, epoch: 1 }, options.maxBytes)
   made.begin(0, 100)
   return made
 }
