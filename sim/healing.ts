@@ -1,5 +1,12 @@
 import type { World } from './cluster/world.ts'
 import { RandomStream } from './core/random.ts'
+import { memberFaults } from './faults/kinds.ts'
+import type { Plan } from './plan.ts'
+
+/** A replica that is on its way, or that lost its disk, counts for nothing yet: no other of its group may stay dead then. */
+function areMembersChanging({ faults, work }: Plan): boolean {
+  return [...faults, ...work].some(({ kind }) => (memberFaults as readonly string[]).includes(kind))
+}
 
 /** Heals everything but a drawn minority of nodes, which stays dead: every partition keeps a majority of its replicas. */
 export function heal(
@@ -18,10 +25,11 @@ export function heal(
     const lost = replicaNodeIds.filter((replica) => retired.some(({ id }) => id === replica)).length
     return lost * 2 < replicaNodeIds.length
   })
+  const mayStayDead = survivesAll && !areMembersChanging(world.plan)
   for (const node of world.nodes) {
     node.drive.heal()
     node.clock.drift(0)
-    if (survivesAll && retired.includes(node)) node.retire()
+    if (mayStayDead && retired.includes(node)) node.retire()
     else node.start()
   }
 }

@@ -1,11 +1,21 @@
 import { RandomStream } from './core/random.ts'
-import { workFaults, worldFaults, type Fault, type FaultKind, type WorldFault } from './faults/kinds.ts'
+import {
+  memberFaults,
+  workFaults,
+  worldFaults,
+  type Fault,
+  type FaultKind,
+  type WorldFault,
+} from './faults/kinds.ts'
 import type { GroupWork, Work } from './workload/work.ts'
 
 /** Everything about a run but the order of what happens at once, which the seed decides. Data, so that it can be shrunk. */
 export interface Plan {
   readonly seed: number
+  /** Those that found the cluster. */
   readonly nodes: number
+  /** Further machines, from which nodes may join; absent in plans of older versions. */
+  readonly spares?: number
   readonly partitions: number
   /** How long clients work and faults strike, in virtual milliseconds. */
   readonly durationMs: number
@@ -65,11 +75,30 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
   const allowed = options.faults ?? [...worldFaults, ...workFaults]
   const density = random.pick([300, 500, 800])
-  const chosen = allowed.filter(() => random.chance(density) || options.everyFault === true)
+  const usual = allowed.filter((kind) => !memberFaults.includes(kind))
+  const chosen = usual.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
-  const group = drawGroup(seed, options.members, durationMs)
-  return { seed, nodes, partitions, durationMs, shape, producers, faults, work, ...group }
+  // Of a stream of their own, so that all else is as it was before they were there.
+  const changesRandom = new RandomStream(seed, 'members')
+  const isChanging = options.faults !== undefined || changesRandom.chance(500)
+  const changes = isChanging
+    ? allowed.filter(
+        (kind) => memberFaults.includes(kind) && (changesRandom.chance(700) || options.everyFault === true),
+      )
+    : []
+  return {
+    seed,
+    nodes,
+    spares: changes.includes('join') ? changesRandom.pick([1, 1, 2]) : 0,
+    partitions,
+    durationMs,
+    shape,
+    producers,
+    faults: inOrder([...faults, ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs)]),
+    work: inOrder([...work, ...drawStrikes(changesRandom, changes, durationMs)]),
+    ...drawGroup(seed, options.members, durationMs),
+  }
 }
 
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
@@ -115,6 +144,7 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   'disk-slow': { forMs: [500, 6000], most: 3 },
   'io-error': { forMs: [100, 2000], most: 2 },
   'disk-full': { forMs: [200, 3000], most: 2 },
+  wipe: { forMs: [1, 3000], most: 2 },
   'clock-step': { forMs: [0, 0], most: 4 },
   'clock-drift': { forMs: [1000, 20_000], most: 3 },
   pause: { forMs: [20, 3000], most: 5 },
@@ -145,50 +175,67 @@ function drawFaults(random: RandomStream, kinds: readonly WorldFault[], duration
       })
     }
   }
-  return faults.sort((left, right) => left.atMs - right.atMs)
+  return inOrder(faults)
+}
+
+function inOrder<T extends { readonly atMs: number }>(events: T[]): T[] {
+  return events.sort((left, right) => left.atMs - right.atMs)
+}
+
+const usualWork: readonly (readonly [Work['kind'], number])[] = [
+  ['append-plain', 15],
+  ['read', 6],
+  ['read-replica', 6],
+  ['offsets', 20],
+  ['describe', 30],
+]
+
+/** How often at most in a run of thirty seconds. */
+const strikes: Readonly<Record<(typeof workFaults)[number], number>> = {
+  transfer: 6,
+  'topic-create': 3,
+  'topic-delete': 3,
+  move: 6,
+  join: 3,
+  leave: 3,
+  'client-crash': 3,
+  zombie: 2,
+  duplicate: 25,
+  cancel: 12,
+  'slow-reader': 2,
 }
 
 function drawWork(random: RandomStream, chosen: readonly FaultKind[], durationMs: number): Work[] {
   const work: Work[] = []
-  const add = (kind: Work['kind'], atMs: number): void => {
-    work.push({
-      kind,
-      atMs,
-      actor: random.below(1000),
-      key: random.below(8),
-      count: random.pick([1, 1, 1, 2, 5, 20]),
-      bytes: random.pick([0, 10, 10, 100, 100, 1000, 5000]),
-      amount: random.below(1_000_000),
-    })
-  }
   const everyMs = random.pick([20, 60, 150])
-  for (let atMs = 0; atMs < durationMs; atMs += 1 + random.below(2 * everyMs)) add('send', atMs)
-  const usual: readonly (readonly [Work['kind'], number])[] = [
-    ['append-plain', 15],
-    ['read', 6],
-    ['read-replica', 6],
-    ['offsets', 20],
-    ['describe', 30],
-  ]
-  const strikes: Readonly<Record<(typeof workFaults)[number], number>> = {
-    transfer: 6,
-    'topic-create': 3,
-    'topic-delete': 3,
-    'client-crash': 3,
-    zombie: 2,
-    duplicate: 25,
-    cancel: 12,
-    'slow-reader': 2,
+  for (let atMs = 0; atMs < durationMs; atMs += 1 + random.below(2 * everyMs))
+    work.push(drawOne(random, 'send', atMs))
+  for (const [kind, most] of usualWork) work.push(...drawSome(random, kind, most, durationMs))
+  return inOrder([...work, ...drawStrikes(random, chosen, durationMs)])
+}
+
+function drawStrikes(random: RandomStream, chosen: readonly FaultKind[], durationMs: number): Work[] {
+  return workFaults
+    .filter((kind) => chosen.includes(kind))
+    .flatMap((kind) => drawSome(random, kind, strikes[kind], durationMs))
+}
+
+function drawSome(random: RandomStream, kind: Work['kind'], most: number, durationMs: number): Work[] {
+  const scaled = Math.max(1, Math.round((most * durationMs) / 30_000))
+  const times = random.between(1, scaled)
+  return Array.from({ length: times }, () => drawOne(random, kind, random.below(durationMs)))
+}
+
+function drawOne(random: RandomStream, kind: Work['kind'], atMs: number): Work {
+  return {
+    kind,
+    atMs,
+    actor: random.below(1000),
+    key: random.below(8),
+    count: random.pick([1, 1, 1, 2, 5, 20]),
+    bytes: random.pick([0, 10, 10, 100, 100, 1000, 5000]),
+    amount: random.below(1_000_000),
   }
-  const often = [
-    ...usual,
-    ...workFaults.filter((kind) => chosen.includes(kind)).map((kind) => [kind, strikes[kind]] as const),
-  ]
-  for (const [kind, most] of often) {
-    const scaled = Math.max(1, Math.round((most * durationMs) / 30_000))
-    for (let left = random.between(1, scaled); left > 0; left--) add(kind, random.below(durationMs))
-  }
-  return work.sort((left, right) => left.atMs - right.atMs)
 }
 
 /** From a stream of its own, so that what else a seed draws doesn't depend on it. */

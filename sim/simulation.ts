@@ -82,7 +82,6 @@ function countsOf({ counts, groups, plan }: World): ReadonlyMap<string, number> 
 async function runPhases(world: World): Promise<void> {
   const topic = await setUp(world)
   if (topic === undefined) return
-  for (const { groupId, replicaNodeIds } of topic.partitions) world.votersOf.set(groupId, replicaNodeIds)
   world.observer?.created(topic)
   const scene = new Scene(world, topic)
   const workload = new Workload(scene)
@@ -120,7 +119,7 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
 /** Heals a random majority, leaves the others dead, and demands that everything goes on. */
 async function converge(world: World, scene: Scene, { group }: Workload): Promise<void> {
   heal(world, scene.topic.partitions)
-  const living = world.nodes.filter(({ isRetired }) => !isRetired)
+  const living = world.nodes.filter(({ isRetired, isOutside }) => !isRetired && !isOutside)
   group.ensureOne()
   const verification = new Verification(scene, living, group)
   verification.start()

@@ -1,9 +1,16 @@
-import type { Digest } from '../../src/raft/index.ts'
+import {
+  decodeConfiguration,
+  type Configuration,
+  type Digest,
+  type SnapshotMark,
+} from '../../src/raft/index.ts'
 import { decodeRecordsAppended } from '../../src/broker/partition/event.ts'
-import { keyKind } from '../../src/log/keys.ts'
+import { clusterIdKey, keyKind } from '../../src/log/keys.ts'
 import { decodeGroup, decodeHardState, decodeStoredEntry } from '../../src/log/records.ts'
 import { bytesOf, type StoredOperation } from '../env/disk/store.ts'
 import type { Report } from './violation.ts'
+
+const clusterIdKeyText = Buffer.from(clusterIdKey).toString('latin1')
 
 interface DurableEntry {
   readonly term: number
@@ -11,11 +18,14 @@ interface DurableEntry {
   /** Offsets that it holds, first and after the last; equal where it holds no records. */
   readonly from: number
   readonly to: number
+  readonly configuration: Configuration | undefined
 }
 
 interface DurableLog {
   /** By index. */
   readonly entries: (DurableEntry | undefined)[]
+  /** The one at the low end. */
+  configuration: Configuration | undefined
   term: number
   votedFor: string | undefined
 }
@@ -26,8 +36,14 @@ interface DurableLog {
  */
 export class DurableLogs {
   readonly #report: Report
-  /** By node and group. */
-  readonly #logs = new Map<string, DurableLog>()
+  /** By group and node. */
+  readonly #logs = new Map<number, Map<string, DurableLog>>()
+  /** Logs that are gone: a disk was lost, or the group has moved away. What they held and voted was true when it was told. */
+  readonly #gone = new Map<number, (readonly [nodeId: string, log: DurableLog])[]>()
+  /** By group: every configuration that was ever written down. */
+  readonly #configurations = new Map<number, Map<string, Configuration>>()
+  readonly #newest = new Map<number, { readonly index: number; readonly configuration: Configuration }>()
+  readonly #knowCluster = new Set<string>()
   /** By group, index and term: what it is. */
   readonly #known = new Map<string, Digest>()
   /** By group and index: what was committed there. */
@@ -52,9 +68,45 @@ export class DurableLogs {
       this.#hardState(nodeId, numberAt(key, 1), decodeHardState(value, bytesOf(key)))
     } else if (kind === keyKind.group) {
       const groupId = numberAt(key, 1)
-      if (value === undefined) this.#logs.delete(`${nodeId}/${groupId}`)
+      if (value === undefined) this.#forget(nodeId, groupId)
       else this.#lowEnd(nodeId, groupId, decodeGroup(value, bytesOf(key)))
+    } else if (key === clusterIdKeyText && value !== undefined) {
+      this.#knowCluster.add(nodeId)
     }
+  }
+
+  /** The node's disk says to which cluster it belongs. */
+  knowsCluster(nodeId: string): boolean {
+    return this.#knowCluster.has(nodeId)
+  }
+
+  /** A node's disk is gone, with all that it held. */
+  diskLost(nodeId: string): void {
+    this.#knowCluster.delete(nodeId)
+    for (const groupId of this.#logs.keys()) this.#forget(nodeId, groupId)
+  }
+
+  #forget(nodeId: string, groupId: number): void {
+    const log = this.#logs.get(groupId)?.get(nodeId)
+    if (log === undefined) return
+    this.#logs.get(groupId)?.delete(nodeId)
+    const gone = this.#gone.get(groupId)
+    if (gone === undefined) this.#gone.set(groupId, [[nodeId, log]])
+    else gone.push([nodeId, log])
+  }
+
+  /** Who votes in a group by the newest configuration that was written down anywhere. */
+  votersOf(groupId: number): readonly string[] | undefined {
+    return this.#newest.get(groupId)?.configuration.voters
+  }
+
+  #configuration(groupId: number, index: number, configuration: Configuration): Configuration {
+    if (index >= (this.#newest.get(groupId)?.index ?? 0)) this.#newest.set(groupId, { index, configuration })
+    let known = this.#configurations.get(groupId)
+    if (known === undefined) this.#configurations.set(groupId, (known = new Map()))
+    const { voters, votersOutgoing } = configuration
+    known.set(`${voters.join()}/${votersOutgoing.join()}`, configuration)
+    return configuration
   }
 
   #entry(nodeId: string, groupId: number, index: number, value: Uint8Array, log: DurableLog): void {
@@ -76,16 +128,18 @@ export class DurableLogs {
       from = baseOffset
       to = baseOffset + recordCount
     }
-    log.entries[index] = { term: head.term, digest: head.digest, from, to }
+    const configuration =
+      head.kind === 'configuration'
+        ? this.#configuration(groupId, index, decodeConfiguration(head.header))
+        : undefined
+    log.entries[index] = { term: head.term, digest: head.digest, from, to, configuration }
   }
 
   /** A snapshot is what others committed; entries up to it count no more, though they may lie around for a while. */
-  #lowEnd(
-    nodeId: string,
-    groupId: number,
-    { index, digest }: { readonly index: number; readonly digest: Digest },
-  ): void {
-    const { entries } = this.#logOf(nodeId, groupId)
+  #lowEnd(nodeId: string, groupId: number, { index, digest, configuration }: SnapshotMark): void {
+    const log = this.#logOf(nodeId, groupId)
+    log.configuration = this.#configuration(groupId, index, configuration)
+    const { entries } = log
     for (let at = index; at > 0 && entries[at] !== undefined; at--) entries[at] = undefined
     while (entries.length > 0 && entries.at(-1) === undefined) entries.pop()
     this.#committedIs(nodeId, groupId, index, digest)
@@ -132,32 +186,51 @@ export class DurableLogs {
     }
   }
 
-  /** An append was acknowledged: a majority of `replicas` must hold the same entry with this offset durably. */
-  acknowledged(groupId: number, offset: number, replicas: readonly string[]): void {
-    const holders = new Map<Digest, number>()
-    for (const nodeId of replicas) {
-      const entry = this.#entryWith(this.#logOf(nodeId, groupId), offset)
-      if (entry !== undefined) holders.set(entry.digest, (holders.get(entry.digest) ?? 0) + 1)
+  /**
+   * An append was acknowledged: a majority must hold the same entry with this offset durably, by one of the configurations
+   * that the group has had. By which of them it was committed, a client isn't told.
+   */
+  acknowledged(groupId: number, offset: number): void {
+    const holders = new Map<Digest, Set<string>>()
+    for (const [nodeId, log] of this.#everyLogOf(groupId)) {
+      const entry = this.#entryWith(log, offset)
+      if (entry === undefined) continue
+      const nodeIds = holders.get(entry.digest)
+      if (nodeIds === undefined) holders.set(entry.digest, new Set([nodeId]))
+      else nodeIds.add(nodeId)
     }
-    const most = Math.max(0, ...holders.values())
-    if (most * 2 > replicas.length) return
+    const configurations = [...(this.#configurations.get(groupId)?.values() ?? [])]
+    for (const nodeIds of holders.values()) {
+      if (configurations.some((each) => isMajority(each, (id) => nodeIds.has(id)))) return
+    }
+    const most = [...holders.values()].map((nodeIds) => [...nodeIds].join(', ')).join(' and ')
     this.#report(
       'acknowledged-not-durable',
-      `group ${groupId}: offset ${offset} was acknowledged and lies on ${most} of ${replicas.length} disks`,
+      `group ${groupId}: offset ${offset} was acknowledged and lies on ${most || 'no disk'}`,
     )
   }
 
-  /** A node leads: a majority must have voted for it durably, or have gone on to a later term since. */
-  elected(groupId: number, term: number, leader: string, voters: readonly string[]): void {
-    const granted = voters.filter((nodeId) => {
-      const log = this.#logOf(nodeId, groupId)
-      return log.term > term || (log.term === term && log.votedFor === leader)
-    })
-    if (granted.length * 2 > voters.length) return
+  /**
+   * A node leads: a majority of the voters by its own log must have voted for it durably, or have gone on to a later term
+   * since.
+   */
+  elected(groupId: number, term: number, leader: string): void {
+    const own = this.#logs.get(groupId)?.get(leader)
+    const configuration = own?.entries.findLast((entry) => entry?.configuration !== undefined)?.configuration
+    const inForce = configuration ?? own?.configuration
+    const granted = new Set<string>()
+    for (const [nodeId, log] of this.#everyLogOf(groupId)) {
+      if (log.term > term || (log.term === term && log.votedFor === leader)) granted.add(nodeId)
+    }
+    if (inForce !== undefined && isMajority(inForce, (id) => granted.has(id))) return
     this.#report(
       'leader-without-votes',
-      `${leader} leads group ${groupId} in term ${term} with ${granted.length} of ${voters.length} votes on disks`,
+      `${leader} leads group ${groupId} in term ${term}; on disks it has the votes of ${[...granted].join(', ') || 'nobody'} among ${inForce?.voters.join(', ') ?? 'voters that it does not know'}`,
     )
+  }
+
+  #everyLogOf(groupId: number): (readonly [nodeId: string, log: DurableLog])[] {
+    return [...(this.#logs.get(groupId) ?? []), ...(this.#gone.get(groupId) ?? [])]
   }
 
   /** From the newest on: acknowledgements are mostly of what came last. */
@@ -171,13 +244,19 @@ export class DurableLogs {
   }
 
   #logOf(nodeId: string, groupId: number): DurableLog {
-    const name = `${nodeId}/${groupId}`
-    let log = this.#logs.get(name)
-    if (log === undefined) {
-      this.#logs.set(name, (log = { entries: [], term: 0, votedFor: undefined }))
-    }
+    let logs = this.#logs.get(groupId)
+    if (logs === undefined) this.#logs.set(groupId, (logs = new Map()))
+    let log = logs.get(nodeId)
+    if (log === undefined)
+      logs.set(nodeId, (log = { entries: [], configuration: undefined, term: 0, votedFor: undefined }))
     return log
   }
+}
+
+/** In a joint phase of both halves. */
+function isMajority({ voters, votersOutgoing }: Configuration, has: (id: string) => boolean): boolean {
+  const halves = votersOutgoing.length === 0 ? [voters] : [voters, votersOutgoing]
+  return halves.every((half) => half.filter(has).length * 2 > half.length)
 }
 
 function remove(entries: (DurableEntry | undefined)[], index: number): void {

@@ -30,7 +30,7 @@ export class SimClient {
       network: world.fabric.networkOf(this.life, clock, logger),
     }
     this.client = connectWith(this.env, {
-      bootstrap: world.members.map(({ address }) => address),
+      bootstrap: world.nodes.map(({ address }) => address),
       timeoutMs: 15_000,
     })
   }

@@ -1,4 +1,5 @@
 import type { Env } from '../../src/env/index.ts'
+import { FlotillaError } from '../../src/client/index.ts'
 import { startServer, type RunningServer, type ServerConfig } from '../../src/broker/index.ts'
 import { RandomStream } from '../core/random.ts'
 import { HostClock, SimClock } from '../env/clock.ts'
@@ -30,10 +31,19 @@ export class SimNode {
   #diskFailed = false
   /** Stays down for good. */
   #retired = false
+  /** Begins with a list; otherwise it joins. */
+  #isFounder: boolean
+  /** Doesn't belong to the cluster: it has not joined yet, or has left. */
+  #isOutside: boolean
+  /** Its disk was used by a node that has left. */
+  #isUsed = false
+  #isJoining = false
 
-  constructor(world: World, id: string) {
+  constructor(world: World, id: string, isFounder: boolean) {
     this.#world = world
     this.id = id
+    this.#isFounder = isFounder
+    this.#isOutside = !isFounder
     this.address = `${id}:${PORT}`
     const { plan, timeline } = world
     this.clock = new HostClock(timeline)
@@ -48,8 +58,7 @@ export class SimNode {
         world.struck(why === 'io-error' ? 'io-error' : 'disk-full')
       },
     })
-    this.drive.tree.makeDirectory('/data')
-    this.drive.tree.settleAll()
+    this.drive.formatted()
   }
 
   get life(): Life | undefined {
@@ -64,12 +73,16 @@ export class SimNode {
     return this.#retired
   }
 
+  get isOutside(): boolean {
+    return this.#isOutside
+  }
+
   get server(): RunningServer | undefined {
     return this.#server
   }
 
   start(): void {
-    if (this.#life !== undefined || this.#retired) return
+    if (this.#life !== undefined || this.#retired || this.#isOutside) return
     const world = this.#world
     const life = new Life(world.timeline, `${this.id}#${++this.#lives}`, this.id)
     this.#life = life
@@ -106,7 +119,9 @@ export class SimNode {
       nodeId: this.id,
       listen: this.address,
       dataDirectory: '/data',
-      cluster: this.#world.members,
+      ...(this.#isFounder
+        ? { cluster: this.#world.members }
+        : { cluster: [], join: this.#othersAddresses() }),
       clusterName: 'sim',
       hostLabel: this.id,
       limits: {
@@ -124,8 +139,20 @@ export class SimNode {
     }
   }
 
+  #othersAddresses(): string[] {
+    return this.#world.nodes.filter(({ id }) => id !== this.id).map(({ address }) => address)
+  }
+
   #started(life: Life, server: RunningServer): void {
     this.#server = server
+    if (this.#isJoining) {
+      const joined = (): void => {
+        this.#isJoining = false
+        this.#world.struck('join')
+      }
+      // Closed before.
+      server.ready.then(joined, () => undefined)
+    }
     void server.failed.then((error) => this.#gaveUp(life, error))
   }
 
@@ -139,6 +166,14 @@ export class SimNode {
 
   #gaveUp(life: Life, error: Error): void {
     this.#world.note(`${life.name} gave up: ${error.message}`)
+    if (
+      error instanceof FlotillaError &&
+      error.reason === 'NODE_REMOVED' &&
+      this.#world.leaving.has(this.id)
+    ) {
+      life.after(1, () => this.leave())
+      return
+    }
     if (!this.#diskFailed) this.#world.report('node-gave-up', `${life.name}: ${stackOf(error)}`)
     // What runs the broker sees it and ends the process; somebody looks at the disk and starts it again.
     const { random } = this.drive
@@ -201,6 +236,33 @@ export class SimNode {
           onStopped()
         })
     })
+  }
+
+  /** A machine that has nothing to do with the cluster, or no more, starts a node that joins it. */
+  join(): void {
+    if (!this.#isOutside) return
+    if (this.#isUsed) this.loseDisk()
+    this.#isFounder = false
+    this.#isOutside = false
+    this.#isJoining = true
+    this.#world.leaving.delete(this.id)
+    this.start()
+  }
+
+  /** It was removed, and is stopped. */
+  leave(): void {
+    this.#isOutside = true
+    this.#isUsed = true
+    this.#isJoining = false
+    this.kill()
+  }
+
+  /** Whatever it had is gone; what runs is killed first. */
+  loseDisk(): void {
+    this.kill()
+    this.#world.note(`${this.id} has an empty disk`)
+    this.drive.replace()
+    this.#world.durableLogs.diskLost(this.id)
   }
 
   /** Down for the rest of the run. */

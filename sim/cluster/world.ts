@@ -52,8 +52,8 @@ export class World {
   readonly counts = new Map<string, number>()
   /** Who last said that it leads a group. */
   readonly leaders = new Map<number, string>()
-  /** Who votes in a group, as far as it is known here: the metadata group and the topic that lasts. */
-  readonly votersOf = new Map<number, readonly string[]>()
+  /** Nodes that an operator has asked to be removed, whatever became of it. */
+  readonly leaving = new Set<string>()
   readonly notes: string[] = []
   /** Watches, where somebody wants a picture of the run. */
   readonly observer: Observer | undefined
@@ -75,8 +75,8 @@ export class World {
     this.durableLogs = new DurableLogs(report)
     const ids = Array.from({ length: plan.nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((nodeId) => ({ nodeId, address: `${nodeId}:${PORT}` }))
-    this.votersOf.set(0, ids)
-    this.nodes = ids.map((id) => new SimNode(this, id))
+    const spares = Array.from({ length: plan.spares ?? 0 }, (_, at) => `n${plan.nodes + at + 1}`)
+    this.nodes = [...ids, ...spares].map((id) => new SimNode(this, id, ids.includes(id)))
     this.observer = observe?.(this)
   }
 
@@ -111,8 +111,7 @@ export class World {
     this.note(`${nodeId} leads group ${groupId} in term ${term}`)
     this.leaders.set(groupId, nodeId)
     this.replicas.leads(groupId, term, nodeId)
-    const voters = this.votersOf.get(groupId)
-    if (voters !== undefined) this.durableLogs.elected(groupId, term, nodeId, voters)
+    this.durableLogs.elected(groupId, term, nodeId)
   }
 
   /** A fault did what it is for. */

@@ -15,6 +15,7 @@ export const faultKinds = {
   'disk-slow': 'every disk operation takes many times as long',
   'io-error': 'a write fails with EIO; the node has to stop',
   'disk-full': 'writes fail with ENOSPC for a while; the node has to stop',
+  wipe: 'a node loses its disk and comes back with an empty one; in a run it is always the same node',
   // time
   'clock-step': 'the wall clock of a node jumps',
   'clock-drift': 'the clocks of a node run too fast or too slow',
@@ -33,6 +34,9 @@ export const faultKinds = {
   transfer: 'an operator moves the leadership of a partition',
   'topic-create': 'an operator creates a topic',
   'topic-delete': 'an operator deletes a topic that is in use',
+  move: 'an operator moves the replicas of a partition, or calls a move off',
+  join: 'a node joins the cluster: a new one, or one that had left',
+  leave: 'an operator drains a node and removes it',
   // clients
   'client-crash': 'a client is killed with records under way',
   zombie: 'a producer is replaced by one with a higher epoch and goes on all the same',
@@ -49,6 +53,9 @@ export const workFaults = [
   'transfer',
   'topic-create',
   'topic-delete',
+  'move',
+  'join',
+  'leave',
   'client-crash',
   'zombie',
   'duplicate',
@@ -60,6 +67,9 @@ export type WorldFault = Exclude<FaultKind, WorkFault>
 export const worldFaults = faultNames.filter(
   (kind): kind is WorldFault => !(workFaults as readonly string[]).includes(kind),
 )
+
+/** Those that change who takes part: half of the runs have none of them. */
+export const memberFaults: readonly FaultKind[] = ['wipe', 'move', 'join', 'leave']
 
 export type FaultCounts = Record<FaultKind, number>
 export const noFaults = (): FaultCounts =>

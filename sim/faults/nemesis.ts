@@ -105,6 +105,8 @@ export class Nemesis {
       }
       case 'restart':
         return this.#restart(this.#node(fault.target), fault.forMs)
+      case 'wipe':
+        return this.#wipe(fault.forMs)
     }
   }
 
@@ -257,6 +259,22 @@ export class Nemesis {
     return true
   }
 
+  /**
+   * Of a majority one disk may be lost, so it is the same one in all of a run; and only when no other node could still take
+   * the cluster for one that is only beginning (ARCHITECTURE.md, "Founding, or coming back?").
+   */
+  #wipe(downMs: number): boolean {
+    const { nodes, plan, durableLogs } = this.#world
+    const first = plan.faults.find(({ kind }) => kind === 'wipe')
+    const node = nodes[(first?.target ?? 0) % plan.nodes]!
+    const others = nodes.filter((each) => each !== node && !each.isOutside)
+    if (plan.nodes < 3 || node.isOutside) return false
+    if (!others.every(({ id }) => durableLogs.knowsCluster(id))) return false
+    node.loseDisk()
+    this.#after(downMs, () => node.start())
+    return true
+  }
+
   // -- whom ----------------------------------------------------------------------------------------------------
 
   /** The machine that a fault is about, for pictures; faults of the network show on the ways that they block. */
@@ -267,7 +285,8 @@ export class Nemesis {
   }
 
   #node(target: number): SimNode {
-    return this.#world.nodes[target % this.#world.nodes.length]!
+    const nodes = this.#world.nodes.filter(({ isOutside }) => !isOutside)
+    return nodes[target % nodes.length]!
   }
 
   #leader(target: number): SimNode | undefined {

@@ -78,7 +78,7 @@ export class Recorder implements Observer {
     this.#world = world
     for (const { id } of world.nodes) this.#host(id)
     this.#disks = new DiskRows(
-      (group) => world.votersOf.get(group)?.length,
+      (group) => world.durableLogs.votersOf(group)?.length,
       (name) => this.#host(name),
     )
   }

@@ -3,8 +3,14 @@ import { faultNames, workFaults, type FaultKind } from '../faults/kinds.ts'
 import { drawPlan, type Plan } from '../plan.ts'
 import type { Work } from '../workload/work.ts'
 
-/** Kinds that the workload of the simulator's own brings about; of these a user's workload meets only kills. */
-const foreign: ReadonlySet<FaultKind> = new Set(workFaults.filter((kind) => kind !== 'client-crash'))
+/**
+ * Kinds that the workload of the simulator's own brings about; of these a user's workload meets only kills. And no disk is
+ * lost: a user's topic may have one replica.
+ */
+const foreign: ReadonlySet<FaultKind> = new Set([
+  ...workFaults.filter((kind) => kind !== 'client-crash'),
+  'wipe',
+])
 /** Kinds that a workload can be simulated with. */
 export const workloadFaults: readonly FaultKind[] = faultNames.filter((kind) => !foreign.has(kind))
 

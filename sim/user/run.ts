@@ -86,7 +86,6 @@ class WorkloadRun<Outside> {
     const topics = await this.#setUp()
     if (topics === undefined) return
     const groups = topics.flatMap(({ partitions }) => partitions)
-    for (const { groupId, replicaNodeIds } of groups) world.votersOf.set(groupId, replicaNodeIds)
     for (const topic of topics) world.observer?.created(topic)
     const nemesis = new Nemesis(
       world,

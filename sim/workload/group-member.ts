@@ -80,7 +80,7 @@ export class GroupMemberProcess {
     this.#isJoined = false
     this.#heardUs = world.timeline.nowUs
     this.#connection?.close()
-    this.#connection = this.client.env.network.connect(this.#random.pick(world.members).address)
+    this.#connection = this.client.env.network.connect(this.#random.pick(world.nodes).address)
     this.#queue = []
     this.#committing.clear()
     const sink: Sink<ConsumeRequest> = this.#connection.duplex(groupMethods.consume, {

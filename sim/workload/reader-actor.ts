@@ -93,7 +93,7 @@ export class ReaderActor {
   }
 
   async readReplica({ actor, amount }: Work): Promise<void> {
-    const nodeId = this.#scene.world.members[amount % this.#scene.world.members.length]!.nodeId
+    const nodeId = this.#scene.world.nodes[amount % this.#scene.world.nodes.length]!.id
     const partition = this.#scene.partition(actor)
     const sighting = new Sighting(this.#scene, `reader ${++this.#readers} of ${nodeId}`)
     await this.#read(sighting, { partitions: [partition], untilEnd: true, nodeId, consistency: 'committed' })

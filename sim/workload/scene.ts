@@ -40,7 +40,7 @@ export class Scene {
       )
       return
     }
-    this.world.durableLogs.acknowledged(place.groupId, offset, place.replicaNodeIds)
+    this.world.durableLogs.acknowledged(place.groupId, offset)
   }
 
   /** A client was told that its record failed. */

@@ -35,7 +35,7 @@ export class StubActor {
   constructor(scene: Scene) {
     this.#scene = scene
     this.#client = scene.client(this.host)
-    this.#connections = scene.world.members.map(({ address }) => this.#client.env.network.connect(address))
+    this.#connections = scene.world.nodes.map(({ address }) => this.#client.env.network.connect(address))
   }
 
   get client(): SimClient {

@@ -1,4 +1,4 @@
-import { FlotillaError } from '../../src/client/index.ts'
+import { FlotillaError, type TopicMessage } from '../../src/client/index.ts'
 import type { SimNode } from '../cluster/node.ts'
 import type { GroupActor } from './group-actor.ts'
 import { Sighting } from './reader-actor.ts'
@@ -37,7 +37,7 @@ export class Verification {
     }
     this.waitingFor = 'the clients to hear what became of their records'
     while (this.#scene.pending > 0) await sleep(100)
-    for (const { partition, replicaNodeIds } of this.#scene.topic.partitions) {
+    for (const { partition, replicaNodeIds } of await this.#arrived(client, sleep)) {
       this.waitingFor = `the confirmed end of partition ${partition}`
       const seen = this.#scene.world.ledger.history(partition).length
       const { highWatermark } = await client.client.cluster.listOffsets(TOPIC, partition, {
@@ -62,11 +62,26 @@ export class Verification {
     sleep: (ms: number) => Promise<void>,
   ): Promise<void> {
     const node = this.#nodes[0]
-    const address = this.#scene.world.members.find(({ nodeId }) => nodeId === node?.id)?.address ?? ''
-    const connection = client.env.network.connect(address)
+    const connection = client.env.network.connect(node?.address ?? '')
     for (const { partition } of this.#scene.topic.partitions) {
       this.waitingFor = `the group to have committed all of partition ${partition}`
       while (!(await this.#group.isDone(connection, partition))) await sleep(200)
+    }
+  }
+
+  /** The partitions, once all their replicas are where they shall be. */
+  async #arrived(
+    { client }: ReturnType<Scene['client']>,
+    sleep: (ms: number) => Promise<void>,
+  ): Promise<TopicMessage['partitions']> {
+    for (;;) {
+      const { partitions } = await client.topics.describe(TOPIC, { timeoutMs: 60_000 })
+      const moving = partitions.filter(({ targetNodeIds = [] }) => targetNodeIds.length > 0)
+      if (moving.length === 0) return partitions
+      this.waitingFor = moving
+        .map((each) => `partition ${each.partition} to arrive on ${each.targetNodeIds?.join(', ')}`)
+        .join(' and ')
+      await sleep(100)
     }
   }
 

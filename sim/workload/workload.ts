@@ -1,5 +1,6 @@
 import type { Life } from '../env/life.ts'
 import { GroupActor } from './group-actor.ts'
+import { MembersActor } from './members-actor.ts'
 import { OperatorActor } from './operator-actor.ts'
 import { ProducerActor } from './producer-actor.ts'
 import { ReaderActor } from './reader-actor.ts'
@@ -18,6 +19,7 @@ export class Workload {
   readonly #reader: ReaderActor
   readonly #operator: OperatorActor
   readonly group: GroupActor
+  readonly #members: MembersActor
 
   constructor(scene: Scene) {
     this.#scene = scene
@@ -29,6 +31,7 @@ export class Workload {
     this.#reader = new ReaderActor(scene)
     this.#operator = new OperatorActor(scene)
     this.group = new GroupActor(scene)
+    this.#members = new MembersActor(scene, this.#operator.client)
   }
 
   get hosts(): string[] {
@@ -80,6 +83,12 @@ export class Workload {
         return this.#in(operating, () => this.#operator.createTopic(work))
       case 'topic-delete':
         return this.#in(operating, () => this.#operator.deleteTopic())
+      case 'move':
+        return this.#in(operating, () => this.#members.move(work))
+      case 'leave':
+        return this.#in(operating, () => this.#members.leave(work))
+      case 'join':
+        return this.#members.join()
     }
   }
 

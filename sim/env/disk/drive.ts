@@ -96,6 +96,20 @@ export class SimDrive {
     this.#armedErrors = 1
   }
 
+  /** Another one, empty, is in its place. */
+  replace(): void {
+    this.#stores.clear()
+    this.tree.replace()
+    this.heal()
+    this.formatted()
+  }
+
+  /** The folder of a node is there. */
+  formatted(): void {
+    this.tree.makeDirectory('/data')
+    this.tree.settleAll()
+  }
+
   heal(): void {
     this.#stalledUntilUs = 0
     this.#slowUntilUs = 0

@@ -96,6 +96,15 @@ export class FileTree {
   }
 
   /** Everything there is, as an operator who sets a machine up and waits would leave it. */
+  /** Another disk, empty, is in its place. */
+  replace(): void {
+    for (const names of [this.#live, this.#durable]) {
+      names.clear()
+      names.set('/', 'directory')
+    }
+    this.#renames.length = 0
+  }
+
   settleAll(): void {
     this.#durable.clear()
     for (const [path, name] of this.#live) this.#durable.set(path, name)
