@@ -40,7 +40,6 @@ export class MetadataPlace {
   readonly #onChange: (event: MetadataEvent | undefined) => void
   readonly #fail: (error: Error) => void
   #held: Held
-  /** Under which life of its disk the replica runs. */
   #life = 0
   #isHeld: boolean
 
@@ -94,6 +93,11 @@ export class MetadataPlace {
     const knowsCluster = clusterId !== undefined || this.machine.state.clusterId !== ''
     if (this.#isHeld) return knowsCluster ? 'established' : 'founding'
     return knowsCluster || recovered.has(METADATA_GROUP) ? 'established' : 'fresh'
+  }
+
+  /** Under which life of its disk the replica runs. */
+  get life(): number {
+    return this.#life
   }
 
   /**

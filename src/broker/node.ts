@@ -435,7 +435,8 @@ export class Node {
         memberIds: cluster.map((member) => member.nodeId).toSorted(),
         clusterId: () => this.storage.clusterId ?? '',
         standing: () => this.metadata.standing,
-        isRemoved: (node) => this.metadata.machine.state.removedNodes.has(node),
+        life: () => this.metadata.life,
+        isRemoved: (node, life) => this.metadata.machine.state.isRemoved(node, life),
       },
       cluster
         .filter((member) => member.nodeId !== nodeId)

@@ -114,6 +114,11 @@ export class MetadataState {
     return topic === undefined || place === undefined ? undefined : { topic, place }
   }
 
+  /** A node that has come again under a later life than is known here isn't one that has left. */
+  isRemoved(nodeId: string, life: number): boolean {
+    return this.removedNodes.has(nodeId) && life <= (this.metadataLives.get(nodeId) ?? 0)
+  }
+
   /** The highest life that this node ever had in any group. */
   newestLifeOf(nodeId: string): number {
     let newest = this.metadataLives.get(nodeId) ?? 0

@@ -32,7 +32,10 @@ export interface PeerIdentity {
   /** Ids of all nodes that the cluster starts with, sorted; empty for a node that joined. */
   readonly memberIds: readonly string[]
   standing(): Standing
-  isRemoved(nodeId: NodeId): boolean
+  /** Under which life of its disk this node takes part in the metadata group. */
+  life(): number
+  /** Whether the node has left the cluster, and hasn't come again under this life as far as is known here. */
+  isRemoved(nodeId: NodeId, life: number): boolean
   /** Empty until known. */
   clusterId(): string
 }
@@ -302,7 +305,7 @@ export class PeerLinks {
       )
     }
     const known = request.nodeId === own.nodeId ? { address: this.#address } : this.#peers.get(request.nodeId)
-    if (known === undefined && own.isRemoved(request.nodeId)) {
+    if (known === undefined && own.isRemoved(request.nodeId, request.life)) {
       return new FlotillaError('NODE_REMOVED', `node ${request.nodeId} was removed from the cluster`)
     }
     if (request.nodeId === own.nodeId || (known !== undefined && known.address !== request.address)) {
@@ -337,6 +340,7 @@ export class PeerLinks {
       protocolVersion: PROTOCOL_VERSION,
       memberIds,
       standing: this.#identity.standing(),
+      life: this.#identity.life(),
     }
     // Nothing counts before the other side has said who it is, or another node's vote could pass for this peer's.
     let isPeer = false

@@ -14,6 +14,8 @@ export interface SubscribeRequest {
   readonly protocolVersion: number
   readonly memberIds: readonly string[]
   readonly standing: Standing | undefined
+  /** Under which life of its disk the caller takes part in the metadata group; undefined where it doesn't yet. */
+  readonly life: number | undefined
 }
 
 /** Heartbeats, votes and acknowledgements never queue behind entries. */
@@ -34,6 +36,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
       .int32(request.protocolVersion)
     for (const memberId of request.memberIds) writer.uint32(58).string(memberId)
     if (request.standing !== undefined) writer.uint32(64).int32(STANDINGS.indexOf(request.standing))
+    if (request.life !== undefined) writer.uint32(72).int64(request.life)
     return writer.finish()
   },
   decode(bytes) {
@@ -43,6 +46,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
     let protocolVersion = 0
     const memberIds: string[] = []
     let standing: Standing | undefined
+    let life: number | undefined
     while (reader.more) {
       const tag = reader.uint32()
       const field = tag >>> 3
@@ -51,6 +55,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
       else if (field === 6) protocolVersion = reader.int32()
       else if (field === 7) memberIds.push(reader.string())
       else if (field === 8) standing = STANDINGS[reader.int32()]
+      else if (field === 9) life = reader.int64()
       else reader.skip(tag)
     }
     const [, nodeId = '', address = '', clusterName = '', clusterId = ''] = texts
@@ -63,6 +68,7 @@ const subscribeRequest: Codec<SubscribeRequest> = {
       protocolVersion,
       memberIds,
       standing,
+      life,
     }
   },
 }

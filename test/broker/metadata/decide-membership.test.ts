@@ -35,6 +35,13 @@ describe('a node is refused', () => {
     expect(cluster.state.removedNodes.has('n4')).toBe(false)
   })
 
+  it('by one that has not heard yet that it came again only where it has no later life', () => {
+    const cluster = withTopic()
+    cluster.do({ type: 'removeNode', nodeId: 'n4' })
+    expect([0, 1, 2].map((life) => cluster.state.isRemoved('n4', life))).toEqual([true, true, false])
+    expect(cluster.state.isRemoved('n1', 0)).toBe(false)
+  })
+
   it('at the address of another', () => {
     const command = { ...enter('n5', 'r5'), node: { ...node('n5'), address: 'n1:7101' } }
     expect(withTopic().refusal(command)?.reason).toBe('DUPLICATE_NODE_ID')

@@ -354,6 +354,7 @@ describe('the request by which a node dials', () => {
     protocolVersion: fc.nat({ max: 2 ** 31 - 1 }),
     memberIds: fc.array(fc.string(), { maxLength: 4 }),
     standing,
+    life: fc.maxSafeNat(),
   })
 
   it('is the same in both codecs, both ways', () => {

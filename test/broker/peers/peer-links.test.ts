@@ -31,6 +31,7 @@ class Bench {
       memberIds: ['n1', 'n2'],
       clusterId: () => '',
       standing: () => 'fresh',
+      life: () => 0,
       isRemoved: () => false,
     },
     [{ nodeId: n2!, address: 'n2:1' }],
