@@ -1,11 +1,10 @@
 import type { World } from './cluster/world.ts'
 import { RandomStream } from './core/random.ts'
-import { memberFaults } from './faults/kinds.ts'
-import type { Plan } from './plan.ts'
+import { isMemberFault, type Plan } from './plan.ts'
 
 /** A replica that is on its way, or that lost its disk, counts for nothing yet: no other of its group may stay dead then. */
 function areMembersChanging({ faults, work }: Plan): boolean {
-  return [...faults, ...work].some(({ kind }) => (memberFaults as readonly string[]).includes(kind))
+  return [...faults, ...work].some(({ kind }) => isMemberFault(kind))
 }
 
 /** Heals everything but a drawn minority of nodes, which stays dead: every partition keeps a majority of its replicas. */

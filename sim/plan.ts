@@ -75,7 +75,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
   const allowed = options.faults ?? [...worldFaults, ...workFaults]
   const density = random.pick([300, 500, 800])
-  const usual = allowed.filter((kind) => !memberFaults.includes(kind))
+  const usual = allowed.filter((kind) => !isMemberFault(kind))
   const chosen = usual.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
@@ -84,7 +84,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const isChanging = options.faults !== undefined || changesRandom.chance(500)
   const changes = isChanging
     ? allowed.filter(
-        (kind) => memberFaults.includes(kind) && (changesRandom.chance(700) || options.everyFault === true),
+        (kind) => isMemberFault(kind) && (changesRandom.chance(700) || options.everyFault === true),
       )
     : []
   return {
@@ -100,6 +100,8 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
     ...drawGroup(seed, options.members, durationMs),
   }
 }
+
+export const isMemberFault = (kind: string): boolean => (memberFaults as readonly string[]).includes(kind)
 
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
   (worldFaults as readonly string[]).includes(kind)

@@ -69,7 +69,7 @@ export const worldFaults = faultNames.filter(
 )
 
 /** Those that change who takes part: half of the runs have none of them. */
-export const memberFaults: readonly FaultKind[] = ['wipe', 'move', 'join', 'leave']
+export const memberFaults = ['wipe', 'move', 'join', 'leave'] as const satisfies readonly FaultKind[]
 
 export type FaultCounts = Record<FaultKind, number>
 export const noFaults = (): FaultCounts =>

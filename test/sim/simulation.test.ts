@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import corpus from '../../sim/corpus.json' with { type: 'json' }
 import { outside } from '../../sim/cluster/poison.ts'
 import type { Dress } from '../../sim/cluster/world.ts'
+import { memberFaults } from '../../sim/faults/kinds.ts'
 import { runSeed } from '../../sim/simulation.ts'
 
 const run = promisify(execFile)
@@ -80,6 +81,21 @@ describe('a simulated cluster', () => {
       expect(violation, replay(seed)).toBeUndefined()
     },
   )
+})
+
+describe('a simulated cluster whose members change', () => {
+  test('keeps every law while members change and disks are lost', { timeout: 120_000 }, async () => {
+    const struck = { wipe: 0, move: 0, join: 0, leave: 0 }
+    const faults = [...memberFaults, 'crash', 'crash-leader', 'power-loss', 'partition', 'pause'] as const
+    for (let seed = 1; seed <= 8; seed++) {
+      const result = await runSeed(seed, { faults, durationMs: 15_000 })
+      const command = `${replay(seed)} --faults ${faults.join()} --seconds 15`
+      expect(result.violation, command).toBeUndefined()
+      expect(result.acknowledged).toBeGreaterThan(0)
+      for (const kind of memberFaults) struck[kind] += result.faults[kind]
+    }
+    for (const kind of memberFaults) expect(struck[kind], kind).toBeGreaterThan(0)
+  })
 })
 
 describe('a seed that once found a bug', () => {

@@ -195,7 +195,11 @@ export interface DrainPlan {
 }
 
 /** Where the replicas of a node shall go. Throws UNKNOWN_NODE, NODE_REMOVED, and NODE_IN_USE where there is no node to take one. */
-export function planDrain(state: MetadataState, nodeId: string): DrainPlan {
+export function planDrain(
+  state: MetadataState,
+  nodeId: string,
+  isReachable: (nodeId: string) => boolean,
+): DrainPlan {
   if (!state.nodes.has(nodeId))
     throw state.removedNodes.has(nodeId) ? removedNode(nodeId) : unknownNode(state, nodeId)
   const nodes = [...state.nodes.values()].filter((node) => node.nodeId !== nodeId)
@@ -210,7 +214,7 @@ export function planDrain(state: MetadataState, nodeId: string): DrainPlan {
         moving += 1
         continue
       }
-      const replicas = replaceReplica(nodes, planned.topics.values(), place, nodeId)
+      const replicas = replaceReplica(nodes, planned.topics.values(), place, nodeId, isReachable)
       if (replicas === undefined) {
         throw new FlotillaError(
           'NODE_IN_USE',

@@ -42,22 +42,23 @@ export function placeReplicas(
 }
 
 /**
- * The replicas of a partition with another node in the place of `leaving`: one on a host that has none of the others,
- * as far as there is one, then the node with the fewest replicas, then the lowest id. Undefined: all nodes have one.
+ * The replicas of a partition with another node in the place of `leaving`: one that is there, on a host that has none of
+ * the others, as far as there is one, then the node with the fewest replicas, then the lowest id. Undefined: all nodes
+ * have one.
  */
 export function replaceReplica(
   nodes: readonly NodeEntry[],
   topics: Iterable<TopicLayout>,
   { replicas }: PartitionPlace,
   leaving: string,
+  isReachable: (nodeId: string) => boolean,
 ): string[] | undefined {
   const hostOf = new Map(nodes.map((node) => [node.nodeId, node.hostLabel]))
   const staying = replicas.filter((nodeId) => nodeId !== leaving)
   const hosts = new Set(staying.flatMap((nodeId) => hostOf.get(nodeId) ?? []))
-  const next = loadsOf(nodes, topics)
-    .filter(({ node }) => !replicas.includes(node.nodeId))
-    .toSorted((a, b) => compare(a, b, hosts))
-    .at(0)?.node.nodeId
+  const free = loadsOf(nodes, topics).filter(({ node }) => !replicas.includes(node.nodeId))
+  const there = free.filter(({ node }) => isReachable(node.nodeId))
+  const next = (there.length > 0 ? there : free).toSorted((a, b) => compare(a, b, hosts)).at(0)?.node.nodeId
   return next === undefined ? undefined : replicas.map((nodeId) => (nodeId === leaving ? next : nodeId))
 }
 

@@ -61,7 +61,9 @@ export class MembershipService {
   #drain(request: DrainNodeRequest, call: CallContext): Promise<DrainNodeResponse> {
     return this.#calls.onLeader(clusterMethods.drainNode, request, call, async (deadlineMs) => {
       await this.#node.metadata.replica.confirmLeadership(deadlineMs)
-      const { moves, moving } = planDrain(this.#node.view.state, request.nodeId)
+      const { moves, moving } = planDrain(this.#node.view.state, request.nodeId, (id) =>
+        this.#node.links.isReachable(asNodeId(id)),
+      )
       for (const move of moves) await this.#calls.change({ type: 'moveReplicas', ...move }, deadlineMs)
       return { remaining: moves.length + moving }
     })

@@ -124,19 +124,30 @@ describe('a drain', () => {
     cluster.do(createTopic('t', { partitionCount: 2 }))
     cluster.do(enter('n4', 'r4', 'b'))
     cluster.do(enter('n5', 'r5', 'd'))
-    const { moves, moving } = planDrain(cluster.state, 'n1')
+    const { moves, moving } = planDrain(cluster.state, 'n1', () => true)
     expect(moving).toBe(0)
     expect(moves).toHaveLength(2)
     for (const { replicas } of moves) expect(replicas.toSorted()).toEqual(['n2', 'n3', 'n5'])
   })
 
+  it('goes to nodes that are there, as far as there are some', () => {
+    const cluster = withTopic()
+    cluster.do(enter('n5', 'r5'))
+    const without = (...gone: string[]) => planDrain(cluster.state, 'n1', (nodeId) => !gone.includes(nodeId))
+    const newcomers = (plan: ReturnType<typeof without>) =>
+      new Set(plan.moves.flatMap(({ replicas }) => replicas.filter((id) => id === 'n4' || id === 'n5')))
+    expect(newcomers(without('n4'))).toEqual(new Set(['n5']))
+    expect(newcomers(without('n5'))).toEqual(new Set(['n4']))
+    expect(newcomers(without('n4', 'n5')).size).toBeGreaterThan(0)
+  })
+
   it('counts what is moving already, and is refused without a node to take the replicas', () => {
     const cluster = withTopic()
     cluster.do(move(0, 'n4', 'n2', 'n3'))
-    const plan = planDrain(cluster.state, 'n1')
+    const plan = planDrain(cluster.state, 'n1', () => true)
     expect([plan.moving, plan.moves.length]).toEqual([1, 1])
     const small = new Cluster()
     small.do(createTopic('t'))
-    expect(() => planDrain(small.state, 'n1')).toThrow('add a node first')
+    expect(() => planDrain(small.state, 'n1', () => true)).toThrow('add a node first')
   })
 })
