@@ -110,8 +110,12 @@ export class MetadataState {
   /** The group's topic and place; undefined for the metadata group and for groups that are deleted. */
   placeOf(groupId: number): { readonly topic: TopicLayout; readonly place: PartitionPlace } | undefined {
     const topic = this.topics.get(this.#topicOfGroup.get(groupId) ?? '')
-    const place = topic?.partitions.find((each) => each.groupId === groupId)
-    return topic === undefined || place === undefined ? undefined : { topic, place }
+    const [first] = topic?.partitions ?? []
+    if (topic === undefined || first === undefined) return undefined
+    // A topic's groups have ids in a row.
+    const place = topic.partitions[groupId - first.groupId]
+    assert(place?.groupId === groupId, 'metadata.groups-in-a-row', `${groupId} of ${topic.name}`)
+    return { topic, place }
   }
 
   /** A node that has come again under a later life than is known here isn't one that has left. */
@@ -133,11 +137,12 @@ export class MetadataState {
     this.removedNodes.delete(node.nodeId)
     if (life === undefined) return
     this.metadataLives.set(node.nodeId, life)
-    for (const { partitions } of this.topics.values()) {
-      for (const place of partitions) {
-        if (!hostsOf(place).includes(node.nodeId)) continue
-        this.#changePlace(place.groupId, (each) => withLife(each, node.nodeId, life))
-      }
+    const { nodeId } = node
+    for (const topic of this.topics.values()) {
+      const partitions = topic.partitions.map((place) =>
+        hostsOf(place).includes(nodeId) ? withLife(place, nodeId, life) : place,
+      )
+      this.topics.set(topic.name, { ...topic, partitions })
     }
     this.#remember(requestId, { type: 'nodeEntered', nodeId: node.nodeId, life })
   }
