@@ -435,8 +435,9 @@ export class Node {
         memberIds: cluster.map((member) => member.nodeId).toSorted(),
         clusterId: () => this.storage.clusterId ?? '',
         standing: () => this.metadata.standing,
-        life: () => this.metadata.life,
+        life: () => (this.metadata.isHeld ? this.metadata.life : undefined),
         isRemoved: (node, life) => this.metadata.machine.state.isRemoved(node, life),
+        newestLife: (node) => this.metadata.machine.state.metadataLives.get(node) ?? 0,
       },
       cluster
         .filter((member) => member.nodeId !== nodeId)

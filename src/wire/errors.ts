@@ -377,8 +377,9 @@ export const ERROR_REASONS = {
     status: StatusCode.failedPrecondition,
     effect: 'none',
     retryable: false,
-    meaning: 'The node was removed from the cluster.',
-    wayOut: 'Stop it. To take it in again start it with an empty data folder and --join.',
+    meaning: 'The node was removed from the cluster, or has come in with another disk since.',
+    wayOut:
+      'Stop it. To take it in again start it with an empty data folder and --join. Where it has come in with another disk, use that folder.',
   },
 } as const satisfies Record<string, ReasonRow>
 

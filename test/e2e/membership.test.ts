@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
@@ -70,6 +70,29 @@ describe('who takes part in a cluster under traffic', () => {
     const before = traffic.acknowledged.length
     await until('n1 and n2 are a majority', () => traffic.acknowledged.length > before + 200)
     await cluster.startNode('n3')
+    await expectKeptOn(client, traffic, ['n1', 'n2', 'n3'])
+  }, 180_000)
+
+  test('a node that came back with an empty disk is not let in with its old one any more', async () => {
+    const { cluster, client, traffic } = await startWithTraffic()
+    await using _closing = cluster
+    const directory = cluster.dataDirectoryOf('n2')
+    await cluster.stopNode('n2', { handOver: false })
+    await rename(directory, `${directory}.old`)
+    await cluster.startNode('n2')
+    await untilVoters(client, 'lines', ['n1', 'n2', 'n3'])
+    await untilVoters(client, '', ['n1', 'n2', 'n3'])
+    await cluster.stopNode('n2', { handOver: false })
+    await rename(directory, `${directory}.new`)
+    await rename(`${directory}.old`, directory)
+    const outdated = await cluster.startNode('n2')
+    const error = await outdated.failed
+    expect(error).toMatchObject({ reason: 'NODE_REMOVED' })
+    expect(error.message).toMatch(/n2 has come in with another disk since.*life 0.*life 1/)
+    await cluster.stopNode('n2', { handOver: false })
+    await rename(directory, `${directory}.outdated`)
+    await rename(`${directory}.new`, directory)
+    await cluster.startNode('n2')
     await expectKeptOn(client, traffic, ['n1', 'n2', 'n3'])
   }, 180_000)
 

@@ -119,7 +119,7 @@ export class MetadataState {
   }
 
   /** A node that has come again under a later life than is known here isn't one that has left. */
-  isRemoved(nodeId: string, life: number): boolean {
+  isRemoved(nodeId: string, life = 0): boolean {
     return this.removedNodes.has(nodeId) && life <= (this.metadataLives.get(nodeId) ?? 0)
   }
 

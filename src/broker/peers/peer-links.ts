@@ -32,10 +32,12 @@ export interface PeerIdentity {
   /** Ids of all nodes that the cluster starts with, sorted; empty for a node that joined. */
   readonly memberIds: readonly string[]
   standing(): Standing
-  /** Under which life of its disk this node takes part in the metadata group. */
-  life(): number
+  /** Under which life of its disk this node takes part in the metadata group; undefined where it doesn't yet. */
+  life(): number | undefined
   /** Whether the node has left the cluster, and hasn't come again under this life as far as is known here. */
-  isRemoved(nodeId: NodeId, life: number): boolean
+  isRemoved(nodeId: NodeId, life: number | undefined): boolean
+  /** The newest life of its disk under which a node takes part, as far as is known here. */
+  newestLife(nodeId: NodeId): number
   /** Empty until known. */
   clusterId(): string
 }
@@ -307,6 +309,13 @@ export class PeerLinks {
     const known = request.nodeId === own.nodeId ? { address: this.#address } : this.#peers.get(request.nodeId)
     if (known === undefined && own.isRemoved(request.nodeId, request.life)) {
       return new FlotillaError('NODE_REMOVED', `node ${request.nodeId} was removed from the cluster`)
+    }
+    const newestLife = own.newestLife(request.nodeId)
+    if (request.life !== undefined && request.life < newestLife) {
+      return new FlotillaError(
+        'NODE_REMOVED',
+        `node ${request.nodeId} has come in with another disk since: this one is of life ${request.life}, and the cluster knows life ${newestLife}; use the other data folder, or an empty one`,
+      )
     }
     if (request.nodeId === own.nodeId || (known !== undefined && known.address !== request.address)) {
       return new FlotillaError(

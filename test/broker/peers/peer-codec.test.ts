@@ -343,7 +343,7 @@ describe('an entry from a peer', () => {
 
 describe('the request by which a node dials', () => {
   const reflected = reflectionCodec<
-    Omit<SubscribeRequest, 'lane' | 'standing'> & { lane: string; standing: string }
+    Omit<SubscribeRequest, 'lane' | 'standing' | 'life'> & { lane: string; standing: string; life?: number }
   >('flotilla.peer.v1.SubscribeRequest', 'request')
   const request: fc.Arbitrary<SubscribeRequest> = fc.record({
     nodeId: fc.string().map(asNodeId),
@@ -354,7 +354,7 @@ describe('the request by which a node dials', () => {
     protocolVersion: fc.nat({ max: 2 ** 31 - 1 }),
     memberIds: fc.array(fc.string(), { maxLength: 4 }),
     standing,
-    life: fc.maxSafeNat(),
+    life: fc.option(fc.maxSafeNat(), { nil: undefined }),
   })
 
   it('is the same in both codecs, both ways', () => {
@@ -363,7 +363,9 @@ describe('the request by which a node dials', () => {
         const bytes = subscribeMethod.request.encode(each)
         const lane = each.lane === 'control' ? 'LANE_CONTROL' : 'LANE_BULK'
         expect(subscribeMethod.request.decode(bytes)).toEqual(each)
-        const other = { ...each, lane, standing: nameOf(each.standing) }
+        const { life, ...rest } = each
+        const own = life === undefined ? {} : { life }
+        const other = { ...rest, ...own, lane, standing: nameOf(each.standing) }
         expect(reflected.decode(bytes)).toEqual(other)
         expect(subscribeMethod.request.decode(reflected.encode(other))).toEqual(each)
       }),
