@@ -6,6 +6,7 @@ import { registerConfig } from './commands/config.ts'
 import { registerConsume } from './commands/consume.ts'
 import { registerDemo } from './commands/demo.ts'
 import { registerDev } from './commands/dev.ts'
+import { registerGroup } from './commands/group.ts'
 import { registerLog } from './commands/log.ts'
 import { registerPartition } from './commands/partition.ts'
 import { registerProduce } from './commands/produce.ts'
@@ -34,6 +35,7 @@ export function buildProgram(context: CliContext): Command {
   registerTopic(program, context)
   registerProduce(program, context)
   registerConsume(program, context)
+  registerGroup(program, context)
   registerCluster(program, context)
   registerPartition(program, context)
   registerConfig(program, context)

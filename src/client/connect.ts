@@ -4,6 +4,7 @@ import { clusterCalls, topicCalls } from './admin.ts'
 import { Caller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { FlotillaGroupConsumer } from './consumer/consumer.ts'
+import { groupCalls } from './group-admin.ts'
 import { LayoutWatch } from './layout-watch.ts'
 import { FlotillaProducer } from './producer/producer.ts'
 import { FlotillaReader, type ReaderParts } from './reader/reader.ts'
@@ -32,6 +33,7 @@ export function connectWith(env: ClientEnv, options: ClientOptions = {}): Client
 class FlotillaClient implements Client {
   readonly topics: Client['topics']
   readonly cluster: Client['cluster']
+  readonly groups: Client['groups']
   readonly #parts: Omit<ReaderParts, 'onClosed'>
   readonly #open = new Set<Producer | Reader | GroupConsumer>()
   #closing: Promise<void> | undefined
@@ -50,6 +52,7 @@ class FlotillaClient implements Client {
     }
     this.topics = topicCalls(caller, env)
     this.cluster = clusterCalls(caller)
+    this.groups = groupCalls(caller)
   }
 
   producer(options: ProducerOptions = {}): Producer {

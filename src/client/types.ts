@@ -1,3 +1,4 @@
+import type { FlotillaError } from '../wire/errors.ts'
 import type { PartitionMessage, TopicMessage, DescribeClusterResponse } from '../wire/messages.ts'
 
 /** Bytes as they are, or text that is encoded as UTF-8. */
@@ -172,7 +173,7 @@ export interface ConsumeOptions {
   /** Default 1,000 ms. */
   readonly commitIntervalMs?: number
   /** How the group shares partitions; the same for all of its members. Default 'balanced', which is sticky. */
-  readonly assignment?: 'balanced' | 'range' | 'round-robin'
+  readonly assignment?: GroupAssignment
   /** With 'balanced': twice the weight, twice the partitions. 1 to 1,000. Default 1. */
   readonly weight?: number
   /** A member that is silent for so long loses its place. 1,000 to 1,800,000 ms. Default 10,000 ms. */
@@ -275,6 +276,87 @@ export interface GroupConsumer extends AsyncIterable<ConsumedRecord>, AsyncDispo
   close(): Promise<void>
 }
 
+export type GroupAssignment = 'balanced' | 'range' | 'round-robin'
+
+export interface GroupSummary {
+  readonly name: string
+  readonly memberCount: number
+  /** Those of which the group has or had partitions. */
+  readonly topics: readonly string[]
+  readonly assignment: GroupAssignment
+}
+
+export interface GroupMemberDescription {
+  readonly memberId: string
+  /** It named itself, so it may come back within its lease. */
+  readonly isStatic: boolean
+  readonly topics: readonly string[]
+  /** What it named for itself. */
+  readonly partitions: readonly PartitionName[]
+  readonly weight: number
+  readonly sessionTimeoutMs: number
+  /** HOST:PORT from which it came. */
+  readonly clientAddress: string
+}
+
+/**
+ * 'active': owned, and all is committed or commits go on; 'stalled': owned and behind, but nothing was committed for long;
+ * 'unowned': nobody owns it, and records wait; 'idle': nobody owns it, and nothing waits; 'revoking': on its way to another
+ * member; 'unreachable': its leader didn't answer, so the figures are missing.
+ */
+export type GroupPartitionState = 'active' | 'stalled' | 'unowned' | 'idle' | 'revoking' | 'unreachable'
+
+export interface GroupPartitionDescription extends PartitionName {
+  readonly state: GroupPartitionState
+  /** undefined: nobody. */
+  readonly owner: string | undefined
+  /** undefined: the group has committed nothing. */
+  readonly committedOffset: number | undefined
+  readonly lowOffset: number
+  readonly highWatermark: number
+  /** Records between what is committed and the high watermark. */
+  readonly lag: number
+  readonly commitTime: Date | undefined
+}
+
+export interface GroupDescription {
+  readonly name: string
+  readonly assignment: GroupAssignment
+  /** The node that leads the group. */
+  readonly coordinatorNodeId: string | undefined
+  readonly members: readonly GroupMemberDescription[]
+  readonly partitions: readonly GroupPartitionDescription[]
+}
+
+export interface ResetGroupOptions extends CallSettings {
+  readonly topic: string
+  /** The first record appended at or after a time; an offset has to be within the range of each partition. */
+  readonly to: ReadFrom
+  /** Default: all of the topic's. */
+  readonly partitions?: readonly number[]
+  /** Tells what would be set, and sets nothing. */
+  readonly dryRun?: boolean
+  /** Also while the group has members: they lose the partitions and get them again at the new place. */
+  readonly force?: boolean
+}
+
+export interface GroupResetOffset extends PartitionName {
+  /** undefined: nothing was committed. */
+  readonly fromOffset: number | undefined
+  readonly toOffset: number
+}
+
+/** What a partition's leader knows of a group. */
+export interface FetchedGroupOffset extends PartitionName {
+  /** undefined: the group has committed nothing. */
+  readonly committedOffset: number | undefined
+  readonly lowOffset: number
+  readonly highWatermark: number
+  readonly commitTime: Date | undefined
+  /** Its leader didn't answer; the rest says nothing then. */
+  readonly error: FlotillaError | undefined
+}
+
 export interface CreateTopicOptions extends CallSettings {
   /** 1 to 1024. Default 3. */
   readonly partitions?: number
@@ -330,6 +412,25 @@ export interface Client extends AsyncDisposable {
       readonly highWatermark: number
       readonly offsetForTime: number | undefined
     }>
+  }
+  readonly groups: {
+    /** All pages, by name. */
+    list(settings?: CallSettings): Promise<GroupSummary[]>
+    /** Rejects with UNKNOWN_GROUP. */
+    describe(
+      name: string,
+      /** A partition that is behind counts as stalled when nothing was committed for so long. Default 60,000 ms. */
+      options?: CallSettings & { readonly stalledAfterMs?: number },
+    ): Promise<GroupDescription>
+    /** Forgets a group and its offsets. Rejects with GROUP_HAS_MEMBERS where it has. */
+    delete(name: string, settings?: CallSettings): Promise<void>
+    /** Sets what is committed, back or forth. Rejects with GROUP_HAS_MEMBERS where it has, unless forced. */
+    reset(name: string, options: ResetGroupOptions): Promise<GroupResetOffset[]>
+    /** Of these partitions, or of all that the group has read or is assigned. */
+    fetchOffsets(
+      name: string,
+      options?: CallSettings & { readonly partitions?: readonly PartitionName[] },
+    ): Promise<FetchedGroupOffset[]>
   }
   producer(options?: ProducerOptions): Producer
   reader(options: ReaderOptions): Reader

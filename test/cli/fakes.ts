@@ -13,6 +13,7 @@ import type {
 import type { CliContext, ExitStatus, Output, ServerProcess } from '../../src/cli/context.ts'
 import { FlotillaError } from '../../src/wire/errors.ts'
 import type { DescribeClusterResponse, TopicMessage } from '../../src/wire/messages.ts'
+import { fakeConsumer, fakeGroupCalls } from './fake-groups.ts'
 
 export class Captured implements Output {
   text = ''
@@ -267,10 +268,19 @@ export class FakeCluster {
       },
       producer: () => this.#producer(),
       reader: (options) => this.#reader(options),
-      consume: () => notExpected('consume'),
+      groups: fakeGroupCalls(this.calls),
+      consume: (options) => fakeConsumer(options, this.#stored(options.topics?.[0] ?? 'orders'), this.calls),
       close,
       [Symbol.asyncDispose]: close,
     }
+  }
+
+  /** Every partition's records as one batch. */
+  #stored(topic: string): ConsumedBatch[] {
+    return (this.topics.get(topic) ?? []).map((stored, partition) => {
+      const records = stored.map((each, offset) => consumed(each, topic, partition, offset))
+      return { topic, partition, baseOffset: 0, records, highWatermark: records.length }
+    })
   }
 
   #producer(): Producer {

@@ -1,5 +1,13 @@
-import type { Command } from 'commander'
-import type { ConsumedBatch, ConsumedRecord, Reader, ReaderOptions } from '../../client/types.ts'
+import { Option, type Command } from 'commander'
+import type {
+  ConsumedBatch,
+  ConsumedRecord,
+  ConsumeOptions,
+  GroupConsumer,
+  PartitionName,
+  Reader,
+  ReaderOptions,
+} from '../../client/types.ts'
 import type { CliContext, Output } from '../context.ts'
 import { CommandFailure, wrongUse } from '../failure.ts'
 import { cut, paint, printable } from '../format.ts'
@@ -23,6 +31,9 @@ interface ConsumeFlags extends ClientFlags, OutputFlags {
   readonly untilEnd?: boolean
   readonly max?: number
   readonly node?: string
+  readonly group?: string
+  readonly memberId?: string
+  readonly commit: 'auto' | 'manual'
 }
 
 export function registerConsume(program: Command, context: CliContext): void {
@@ -36,10 +47,31 @@ export function registerConsume(program: Command, context: CliContext): void {
     .option('--until-end', 'stop at the end as it is now, in place of waiting for more')
     .option('--max <n>', 'stop after so many records', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option('--node <id>', "read from this node's replicas alone", nonEmpty)
+    .option(
+      '--group <name>',
+      'as a member of this consumer group: go on where it is, share the topic with its other members',
+      nonEmpty,
+    )
+    .option(
+      '--member-id <id>',
+      'as a static member, which comes back within its lease (with --group)',
+      nonEmpty,
+    )
+    .addOption(
+      new Option(
+        '--commit <how>',
+        'auto, or manual to leave the place of the group where it is (with --group)',
+      )
+        .choices(['auto', 'manual'])
+        .default('auto'),
+    )
     .action((topic: string, flags: ConsumeFlags) => consume(context, topic, flags))
 }
 
 async function consume(context: CliContext, topic: string, flags: ConsumeFlags): Promise<void> {
+  if (flags.group !== undefined) return consumeInGroup(context, flags.group, topic, flags)
+  if (flags.memberId !== undefined)
+    throw wrongUse("error: option '--member-id <id>' goes with '--group <name>'")
   const from = parseReadFrom(flags.from, context.wallMs())
   if (from === undefined) {
     throw wrongUse(
@@ -81,6 +113,84 @@ async function print(context: CliContext, reader: Reader, printer: RecordPrinter
       const hasRoom = stdout.write(head + printer.batch(batch))
       head = ''
       if (!hasRoom) await stdout.drained()
+    }
+  } catch (error) {
+    if (!interrupted.aborted) throw error
+  }
+  stdout.write(head + printer.tail)
+}
+
+async function consumeInGroup(
+  context: CliContext,
+  group: string,
+  topic: string,
+  flags: ConsumeFlags,
+): Promise<void> {
+  const { from, partition, memberId, commit } = flags
+  if (from !== 'beginning' && from !== 'end') {
+    throw wrongUse(
+      `error: option '--from <where>' argument '${from}' is invalid with --group. It is beginning or end, and counts ` +
+        'where the group has committed nothing; to go elsewhere: flotilla group reset',
+    )
+  }
+  for (const name of ['node', 'untilEnd'] as const) {
+    if (flags[name] !== undefined) {
+      throw wrongUse(
+        `error: option '${name === 'node' ? '--node' : '--until-end'}' can't be used with '--group <name>'`,
+      )
+    }
+  }
+  const options: ConsumeOptions = {
+    group,
+    ...(partition === undefined ? { topics: [topic] } : { partitions: [{ topic, partition }] }),
+    from,
+    commit,
+    signal: context.interrupted,
+    ...(memberId !== undefined && { memberId }),
+  }
+  await withClient(context, flags, async (client) => {
+    await using consumer = client.consume(options)
+    narrate(context, consumer)
+    await printOwned(context, consumer, recordPrinter(context.stdout, flags.output), flags)
+  })
+  if (flags.max !== undefined && context.interrupted.aborted && !context.stdout.closed) {
+    throw new CommandFailure('interrupted before the end')
+  }
+}
+
+/** On standard error, so that it doesn't stand between the records. */
+function narrate({ stderr }: CliContext, consumer: GroupConsumer): void {
+  const names = (partitions: readonly PartitionName[]): string =>
+    partitions.map(({ topic, partition }) => `${topic}/${partition}`).join(', ')
+  consumer.on('assigned', (partitions) => void stderr.write(`assigned: ${names(partitions)}\n`))
+  consumer.on('revoked', (partitions) => void stderr.write(`revoked: ${names(partitions)}\n`))
+  consumer.on(
+    'lost',
+    (partitions, error) => void stderr.write(`lost: ${names(partitions)} (${error.message})\n`),
+  )
+}
+
+/** A record counts as handled when standard output has taken it. */
+async function printOwned(
+  { stdout, interrupted }: CliContext,
+  consumer: GroupConsumer,
+  printer: RecordPrinter,
+  { max = Infinity, commit }: ConsumeFlags,
+): Promise<void> {
+  let { head } = printer
+  let left = max
+  try {
+    for await (const batch of consumer.batches()) {
+      const records = batch.records.slice(0, left)
+      const hasRoom = stdout.write(head + printer.batch({ records }))
+      head = ''
+      if (!hasRoom) await stdout.drained()
+      if (stdout.closed) break
+      left -= records.length
+      if (left > 0) continue
+      const { topic, partition, offset } = records.at(-1)!
+      if (commit === 'auto') await consumer.commit([{ topic, partition, offset: offset + 1 }])
+      break
     }
   } catch (error) {
     if (!interrupted.aborted) throw error
