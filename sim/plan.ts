@@ -56,7 +56,7 @@ export interface PlanOptions {
   readonly partitions?: number
   /** Default 30,000. */
   readonly durationMs?: number
-  /** Members of a consumer group. Default: 0 to 4, by the seed. */
+  /** Members of a consumer group. Default: none. */
   readonly members?: number
   /** Which kinds may strike. Default: all. */
   readonly faults?: readonly FaultKind[]
@@ -247,7 +247,7 @@ function drawGroup(
   durationMs: number,
 ): Pick<Plan, 'members' | 'groupWork'> {
   const random = new RandomStream(seed, 'group plan')
-  const members = wanted ?? random.pick([0, 0, 1, 2, 3, 4])
+  const members = wanted ?? 0
   const groupWork: GroupWork[] = []
   const most: Readonly<Record<GroupWork['kind'], number>> = {
     'member-joins': 4,

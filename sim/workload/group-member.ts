@@ -134,6 +134,8 @@ export class GroupMemberProcess {
   #beat(): void {
     this.client.life.after(HEARTBEAT_US, () => {
       this.#sink?.send({ heartbeat: {} })
+      // A commit whose answer was lost with its stream is not the last word.
+      if (this.#random.chance(150)) this.#commit([...this.#held.keys()])
       if (!this.#isLeaving && this.#scene.world.timeline.nowUs - this.#heardUs > DEAF_US) this.#open()
       this.#beat()
     })
