@@ -45,6 +45,7 @@ it('shows the examples', () => {
   expect(shown).toEqual([
     'examples/producer.ts',
     'examples/consumer.ts',
+    'examples/group.ts',
     'test/stubs/python/producer.py',
     'test/stubs/python/consumer.py',
   ])
