@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { root } from './pages.ts'
 
 const run = promisify(execFile)
+const FILES = ['producer.ts', 'consumer.ts', 'group.ts']
 let project: string
 let cluster: TestCluster
 
@@ -18,8 +20,7 @@ beforeAll(async () => {
   await symlink(root, join(project, 'node_modules', 'flotilla'))
   await symlink(join(root, 'node_modules', '@types'), join(project, 'node_modules', '@types'))
   await writeFile(join(project, 'package.json'), JSON.stringify({ type: 'module' }))
-  for (const file of ['producer.ts', 'consumer.ts'])
-    await cp(join(root, 'examples', file), join(project, file))
+  for (const file of FILES) await cp(join(root, 'examples', file), join(project, file))
   const compilerOptions = {
     target: 'es2022',
     module: 'nodenext',
@@ -30,10 +31,7 @@ beforeAll(async () => {
     rootDir: '.',
     outDir: 'dist',
   }
-  await writeFile(
-    join(project, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions, files: ['producer.ts', 'consumer.ts'] }),
-  )
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: FILES }))
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   // A refusal is on standard output, which a failed run's message leaves out.
   await run(process.execPath, [compiler, '-p', project]).catch((error: { stdout?: string }) => {
@@ -78,4 +76,29 @@ it('goes on where the topic is there already', async () => {
   const lines = await example('producer')
   expect(lines).toHaveLength(4)
   expect((await example('consumer', '--until-end')).length).toBeGreaterThanOrEqual(4)
+})
+
+/** Runs the member until it has handled so many orders, then stops it as Ctrl-C does; its lines about orders. */
+async function member(orders: number): Promise<string[]> {
+  const child = spawn(process.execPath, [join(project, 'dist', 'group.js')], {
+    env: { ...process.env, FLOTILLA_BOOTSTRAP: cluster.bootstrap.join() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const closed = once(child, 'close')
+  let output = ''
+  const handled = (): string[] => output.split('\n').filter((line) => /^\d+\/\d+ /.test(line))
+  for await (const chunk of child.stdout.setEncoding('utf8')) {
+    output += chunk as string
+    if (handled().length >= orders) child.kill('SIGINT')
+  }
+  expect(await closed).toEqual([0, null])
+  return handled()
+}
+
+it('handles orders in a group, and goes on where the group was', async () => {
+  await example('producer')
+  const before = (await example('consumer', '--until-end')).length
+  expect(await member(before)).toHaveLength(before)
+  await example('producer')
+  expect(await member(4)).toHaveLength(4)
 })
