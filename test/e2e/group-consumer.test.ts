@@ -183,4 +183,48 @@ describe('consumers of a group on three real nodes', () => {
     expect(await claims.ended).toMatchObject({ reason: 'UNKNOWN_TOPIC' })
     expect(claims.lost).toEqual([0])
   })
+
+  test('are seen by who looks after them: listed, described, reset, and forgotten', async () => {
+    const at = (partition: number, offset: number) => ({ topic: 'orders', partition, toOffset: offset })
+    const refused = async (call: Promise<unknown>): Promise<string> =>
+      (await call.then(
+        () => new FlotillaError('INTERNAL', 'it was not refused'),
+        (error: unknown) => error as FlotillaError,
+      ))!.reason
+    expect(await refused(client.groups.describe('nope'))).toBe('UNKNOWN_GROUP')
+    expect(await refused(client.groups.reset('nope', { topic: 'orders', to: 'end' }))).toBe('UNKNOWN_GROUP')
+    await send(40)
+    const one = run({ memberId: 'fixed' })
+    await until('all', () => one.handled.length === 40)
+    await one.consumer.commit()
+    expect(await client.groups.list()).toEqual([
+      { name: 'billing', memberCount: 1, topics: ['orders'], assignment: 'balanced' },
+    ])
+    const { members, partitions } = await client.groups.describe('billing')
+    expect(members).toMatchObject([{ memberId: 'fixed', isStatic: true, sessionTimeoutMs: 2000 }])
+    expect(partitions).toMatchObject(
+      Array.from({ length: 4 }, () => ({ state: 'active', owner: 'fixed', committedOffset: 10, lag: 0 })),
+    )
+    expect(partitions[0]?.commitTime).toBeInstanceOf(Date)
+    expect(
+      await client.groups.fetchOffsets('billing', { partitions: [{ topic: 'orders', partition: 2 }] }),
+    ).toMatchObject([{ partition: 2, committedOffset: 10, highWatermark: 10, error: undefined }])
+    expect(await refused(client.groups.delete('billing'))).toBe('GROUP_HAS_MEMBERS')
+    const back = { topic: 'orders', to: { offset: 7 }, partitions: [1] } as const
+    expect(await refused(client.groups.reset('billing', back))).toBe('GROUP_HAS_MEMBERS')
+    expect(await client.groups.reset('billing', { ...back, dryRun: true })).toMatchObject([at(1, 7)])
+    expect(await client.groups.reset('billing', { ...back, force: true })).toMatchObject([at(1, 7)])
+    await until('what was set back', () => one.handled.length === 43)
+    expect(one.lost).toEqual([1])
+    await one.consumer.close()
+    await until(
+      'its lease to end',
+      async () => (await client.groups.describe('billing')).members.length === 0,
+    )
+    expect(await client.groups.reset('billing', { topic: 'orders', to: 'beginning' })).toMatchObject(
+      [0, 1, 2, 3].map((partition) => at(partition, 0)),
+    )
+    await client.groups.delete('billing')
+    expect(await client.groups.list()).toEqual([])
+  })
 })
