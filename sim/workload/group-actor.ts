@@ -75,6 +75,7 @@ export class GroupActor {
 
   /** After the healing: somebody is there who handles what is left. */
   ensureOne(): void {
+    this.#scene.isHealed = true
     if (this.#slots.length > 0) this.#join(this.#random.below(this.#slots.length))
   }
 

@@ -178,7 +178,11 @@ export class GroupMemberProcess {
     const records = this.#queue.shift()
     if (records === undefined) return
     this.#isHandling = true
-    const slowUs = this.#random.chance(20) ? 3_000_000 : this.#random.between(100, 20_000)
+    const slowUs = this.#scene.isHealed
+      ? this.#random.between(10, 100)
+      : this.#random.chance(20)
+        ? 3_000_000
+        : this.#random.between(100, 20_000)
     this.client.life.after(slowUs, () => {
       this.#isHandling = false
       this.#handle(records)

@@ -13,6 +13,8 @@ export class Scene {
   readonly topic: TopicMessage
   /** Sends without an outcome, in clients that live. */
   pending = 0
+  /** The load is over, and what is left to do shall be done without delay. */
+  isHealed = false
   #lives = 0
 
   constructor(world: World, topic: TopicMessage) {

@@ -13,6 +13,8 @@ export interface KnownLeader {
 export class LeaderTable {
   readonly #clock: Clock
   readonly #known = new Map<GroupId, KnownLeader>()
+  /** What nodes led when they fell silent. */
+  readonly #silent = new Map<GroupId, { readonly leader: NodeId; readonly term: Term }>()
   readonly #listeners = new Set<(groupId: GroupId) => void>()
 
   constructor(clock: Clock) {
@@ -26,7 +28,13 @@ export class LeaderTable {
   /** A newer term beats an older one; within a term there is one leader, and `undefined` means that it is silent. */
   learn(groupId: GroupId, term: Term, leader: NodeId | undefined): void {
     const known = this.#known.get(groupId)
-    if (known !== undefined && (known.term > term || (known.term === term && known.leader === leader))) return
+    if (known !== undefined && known.term > term) return
+    // A term has one leader: who says otherwise speaks of another term.
+    if (
+      known?.term === term &&
+      (known.leader === leader || (known.leader !== undefined && leader !== undefined))
+    )
+      return
     this.#known.set(groupId, { leader, term })
     this.#changed(groupId)
   }
@@ -35,13 +43,28 @@ export class LeaderTable {
   forgetNode(node: NodeId): void {
     for (const [groupId, known] of this.#known) {
       if (known.leader !== node) continue
+      this.#silent.set(groupId, { leader: node, term: known.term })
       this.#known.set(groupId, { leader: undefined, term: known.term })
       this.#changed(groupId)
     }
   }
 
+  /**
+   * A node that was silent is heard again on the streams that it had, so it won't say anew what it leads: it is taken to lead
+   * what it did, where nobody has said otherwise since.
+   */
+  rememberNode(node: NodeId): void {
+    for (const [groupId, { leader, term }] of this.#silent) {
+      if (leader !== node) continue
+      this.#silent.delete(groupId)
+      const known = this.#known.get(groupId)
+      if (known?.leader === undefined && known?.term === term) this.learn(groupId, term, leader)
+    }
+  }
+
   forgetGroup(groupId: GroupId): void {
     this.#known.delete(groupId)
+    this.#silent.delete(groupId)
   }
 
   onChange(listener: (groupId: GroupId) => void): Cancel {
@@ -88,8 +111,9 @@ export class LeaderTable {
 export function leaderNotices(replicas: ReadonlyMap<GroupId, Replica>, self: NodeId): LeaderNotice[] {
   const notices: LeaderNotice[] = []
   for (const replica of replicas.values()) {
-    if (!replica.isLeader) continue
-    notices.push({ groupId: replica.groupId, term: replica.status().term, leader: self })
+    // By the core: a replica that was just deposed hears of it in its next turn, when the term is another's already.
+    const { role, term } = replica.status()
+    if (role === 'leader') notices.push({ groupId: replica.groupId, term, leader: self })
   }
   return notices
 }

@@ -452,6 +452,7 @@ export class Node {
           for (const notice of notices) this.loop.replicas.get(notice.groupId)?.leaderIsQuiet(from, notice)
         },
         onReachable: (node, reachable) => {
+          if (reachable) this.leaders.rememberNode(node)
           if (reachable) this.#succession.nodeFound(node)
           else this.#lost(node)
           this.view.nodesChanged()

@@ -31,6 +31,31 @@ describe('what a node knows of leaders', () => {
     expect(changes).toEqual([1])
   })
 
+  it('takes a node that was silent and is heard again to lead what it led, unless somebody has said otherwise', () => {
+    const { leaders } = table()
+    const [other, gone] = [asGroupId(2), asGroupId(3)]
+    for (const groupId of [GROUP, other, gone]) leaders.learn(groupId, asTerm(5), n1!)
+    leaders.forgetNode(n1!)
+    leaders.learn(other, asTerm(6), n2)
+    leaders.forgetGroup(gone)
+    leaders.rememberNode(n1!)
+    expect(leaders.get(GROUP)).toEqual({ leader: n1, term: 5 })
+    expect(leaders.get(other)).toEqual({ leader: n2, term: 6 })
+    expect(leaders.get(gone)).toBeUndefined()
+    leaders.learn(GROUP, asTerm(6), undefined)
+    leaders.rememberNode(n1!)
+    expect(leaders.get(GROUP)).toEqual({ leader: undefined, term: 6 })
+  })
+
+  it('is not changed by a second one who claims to lead in the same term', () => {
+    const { leaders } = table()
+    leaders.learn(GROUP, asTerm(5), n1)
+    leaders.learn(GROUP, asTerm(5), n2)
+    expect(leaders.get(GROUP)?.leader).toBe(n1)
+    leaders.learn(GROUP, asTerm(6), n2)
+    expect(leaders.get(GROUP)?.leader).toBe(n2)
+  })
+
   it('forgets who cannot be reached, and takes him back in the same term', () => {
     const { leaders, changes } = table()
     leaders.learn(GROUP, asTerm(5), n1)
