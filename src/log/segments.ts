@@ -57,13 +57,6 @@ export class SegmentFiles {
     this.#knownDirectories.add(groupId)
   }
 
-  /** Makes durable what these files of a group hold, and their names. */
-  async sync(groupId: GroupId, numbers: readonly number[]): Promise<void> {
-    for (const segment of numbers) await this.#using(groupId, segment, (file) => file.sync())
-    await this.#files.syncDirectory(this.#groupDirectory(groupId))
-    await this.#files.syncDirectory(this.#directory)
-  }
-
   /** `length` bytes, or fewer where the file ends. The file must exist and not have been removed. */
   async read(groupId: GroupId, segment: number, position: number, length: number): Promise<Uint8Array> {
     assert(position >= 0 && length >= 0, 'log.segment-read', () => `${length} bytes at ${position}`)

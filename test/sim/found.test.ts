@@ -23,14 +23,19 @@ function lastIndex(log: LogStorage): number {
   return log.lastMark(group).index
 }
 
-/** Kills a process somewhere in a turn, starts another, and cuts the power. What did the second and the third one find? */
-async function killedThenCut(attempt: number): Promise<{ readonly second: number; readonly third: number }> {
+interface Found {
+  readonly second: number
+  readonly third: number
+}
+
+/** Kills a process somewhere in a turn, or when a write of it has failed, starts another, and cuts the power. */
+async function endedThenCut(attempt: number, end: 'killed' | 'write failed'): Promise<Found> {
   bench = new Bench(attempt)
   const drive = bench.drive()
   const first = await started(drive)
   await first.log.commit([{ groupId: group, create: emptySnapshot }])
   const entries = entriesAfter(emptySnapshot, [{ payload: [new Uint8Array(700).fill(attempt)] }])
-  void first.log.commit([
+  const turn = first.log.commit([
     {
       groupId: group,
       entries,
@@ -38,6 +43,11 @@ async function killedThenCut(attempt: number): Promise<{ readonly second: number
     },
   ])
   await bench.sleep((attempt % 60) / 100)
+  if (end === 'write failed') {
+    drive.armError()
+    await turn.catch(() => undefined)
+    drive.heal()
+  }
   first.life.end()
   drive.processEnded()
   const second = await started(drive)
@@ -67,7 +77,17 @@ describe('bugs that the simulator found', () => {
   it('a kill inside a turn and a power cut later lost what the start between them had answered for', async () => {
     const seen = new Set<number>()
     for (let attempt = 1; attempt <= 150; attempt++) {
-      const { second, third } = await killedThenCut(attempt)
+      const { second, third } = await endedThenCut(attempt, 'killed')
+      expect(third, `attempt ${attempt}`).toBe(second)
+      seen.add(second)
+    }
+    expect(seen).toEqual(new Set([0, 1]))
+  })
+
+  it('a failed sync and a power cut later lost what the start between them had answered for', async () => {
+    const seen = new Set<number>()
+    for (let attempt = 1; attempt <= 150; attempt++) {
+      const { second, third } = await endedThenCut(attempt, 'write failed')
       expect(third, `attempt ${attempt}`).toBe(second)
       seen.add(second)
     }

@@ -23,6 +23,8 @@ export class FileContent {
   #syncedLength = 0
   /** Changed since the last sync, oldest first. */
   #dirty: Range[] = []
+  /** A sync of these failed: the system takes them for written, so no later sync covers them. */
+  #forsaken: Range[] = []
   #droppedRanges = 0
   readonly #underWay = new Set<FileWrite>()
 
@@ -99,18 +101,30 @@ export class FileContent {
       this.#dirty.length === 0 ? this.#length : Math.min(this.#length, Math.max(this.#syncedLength, end))
   }
 
+  /**
+   * A sync that began at this mark failed. Linux then calls the pages clean: they can be read, and the next sync succeeds,
+   * though nobody has written them (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
+   */
+  syncFailed(mark: number): void {
+    const count = Math.max(0, mark - this.#droppedRanges)
+    this.#forsaken.push(...this.#dirty.slice(0, count))
+    this.#dirty = this.#dirty.slice(count)
+    this.#droppedRanges += count
+  }
+
   processEnded(random: RandomStream): void {
     for (const write of [...this.#underWay]) this.tear(write, random)
   }
 
   /** Of what was not synced, any sector may be there or not. True: something got lost. */
   powerLost(random: RandomStream): boolean {
-    if (this.#dirty.length === 0) return false
+    const unwritten = [...this.#forsaken, ...this.#dirty]
+    if (unwritten.length === 0) return false
     const before = this.#live.subarray(0, this.#length)
     const after = Buffer.alloc(Math.max(this.#length, this.#syncedLength))
     this.#synced.copy(after, 0, 0, this.#syncedLength)
     let end = this.#syncedLength
-    for (const sector of sectorsOf(this.#dirty)) {
+    for (const sector of sectorsOf(unwritten)) {
       if (random.chance(500)) continue
       const last = Math.min(sector + SECTOR_BYTES, this.#length)
       if (last <= sector) continue
@@ -125,6 +139,7 @@ export class FileContent {
     this.#syncedLength = this.#length
     this.#droppedRanges += this.#dirty.length
     this.#dirty = []
+    this.#forsaken = []
     return true
   }
 }

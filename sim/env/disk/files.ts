@@ -243,7 +243,10 @@ class SimFile implements File {
     const mark = this.#content.dirtyMark()
     await this.#delay(true)
     const failure = this.#drive.takeFailure()
-    if (failure !== undefined) throw errorOf(failure, `fdatasync of ${this.#path}`)
+    if (failure !== undefined) {
+      this.#content.syncFailed(mark)
+      throw errorOf(failure, `fdatasync of ${this.#path}`)
+    }
     this.#content.sync(mark)
   }
 
