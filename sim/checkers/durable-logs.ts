@@ -104,8 +104,7 @@ export class DurableLogs {
     if (index >= (this.#newest.get(groupId)?.index ?? 0)) this.#newest.set(groupId, { index, configuration })
     let known = this.#configurations.get(groupId)
     if (known === undefined) this.#configurations.set(groupId, (known = new Map()))
-    const { voters, votersOutgoing } = configuration
-    known.set(`${voters.join()}/${votersOutgoing.join()}`, configuration)
+    known.set(nameOf(configuration), configuration)
     return configuration
   }
 
@@ -200,14 +199,33 @@ export class DurableLogs {
       else nodeIds.add(nodeId)
     }
     const configurations = [...(this.#configurations.get(groupId)?.values() ?? [])]
-    for (const nodeIds of holders.values()) {
-      if (configurations.some((each) => isMajority(each, (id) => nodeIds.has(id)))) return
-    }
+    const isHeld = (each: Configuration): boolean =>
+      [...holders.values()].some((nodeIds) => isMajority(each, (id) => nodeIds.has(id)))
+    if (configurations.some(isHeld) || this.#leftPhases(groupId, configurations).some(isHeld)) return
     const most = [...holders.values()].map((nodeIds) => [...nodeIds].join(', ')).join(' and ')
     this.#report(
       'acknowledged-not-durable',
       `group ${groupId}: offset ${offset} was acknowledged and lies on ${most || 'no disk'}`,
     )
+  }
+
+  /**
+   * What comes after the joint phases that both of their halves have written down. A configuration is in force as soon as
+   * the leader has it in its log, so it may commit an entry by the new half alone before the end of the phase is on any disk:
+   * whoever leads from here on needs a majority of that half, in the phase and after it.
+   */
+  #leftPhases(groupId: number, configurations: readonly Configuration[]): Configuration[] {
+    const phases = configurations.filter((phase) => {
+      if (phase.votersOutgoing.length === 0) return false
+      const name = nameOf(phase)
+      const holders = new Set<string>()
+      for (const [nodeId, { entries, configuration }] of this.#everyLogOf(groupId)) {
+        const known = [configuration, ...entries.map((entry) => entry?.configuration)]
+        if (known.some((each) => each !== undefined && nameOf(each) === name)) holders.add(nodeId)
+      }
+      return isMajority(phase, (id) => holders.has(id))
+    })
+    return phases.map((phase) => ({ ...phase, votersOutgoing: [] }))
   }
 
   /**
@@ -252,6 +270,9 @@ export class DurableLogs {
     return log
   }
 }
+
+const nameOf = ({ voters, votersOutgoing }: Configuration): string =>
+  `${voters.join()}/${votersOutgoing.join()}`
 
 /** In a joint phase of both halves. */
 function isMajority({ voters, votersOutgoing }: Configuration, has: (id: string) => boolean): boolean {
