@@ -1,9 +1,10 @@
 import type { World } from './cluster/world.ts'
 import { RandomStream } from './core/random.ts'
+import { victimOf } from './faults/damage.ts'
 import { isMemberFault, type Plan } from './plan.ts'
 
 /** A replica that is on its way, or that lost its disk, counts for nothing yet: no other of its group may stay dead then. */
-function areMembersChanging({ faults, work }: Plan): boolean {
+export function areMembersChanging({ faults, work }: Plan): boolean {
   return [...faults, ...work].some(({ kind }) => isMemberFault(kind))
 }
 
@@ -13,7 +14,8 @@ export function heal(
   partitions: readonly { readonly replicaNodeIds: readonly string[] }[],
 ): void {
   const random = new RandomStream(world.plan.seed, 'liveness')
-  const most = Math.floor((world.nodes.length - 1) / 2)
+  // Who was damaged may have to come back from the others: all of them, then.
+  const most = victimOf(world.plan) === undefined ? Math.floor((world.nodes.length - 1) / 2) : 0
   const dead = random.below(most + 1)
   const order = world.nodes.map((node) => ({ node, rank: random.next() })).sort((a, b) => a.rank - b.rank)
   // Every partition has a majority among the others only where no more of its replicas die than it survives.

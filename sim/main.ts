@@ -6,6 +6,8 @@ import { laws, type Violation } from './checkers/violation.ts'
 import { main as coreMain } from './core/main.ts'
 import { faultNames } from './faults/kinds.ts'
 import { helpText, parseOptions, UsageError, type SwarmOptions } from './options.ts'
+import { mutantIn, runMutant } from './mutants/command.ts'
+import { ownMutant } from './mutants/tree.ts'
 import { drawPlan, type Plan, type PlanOptions } from './plan.ts'
 import { scenarios } from './scenarios.ts'
 import { takePicture, writePicture } from './picture/take.ts'
@@ -40,6 +42,15 @@ const PROGRESS_EVERY_MS = 10_000
 /** Runs what the arguments ask for; returns the exit code. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   try {
+    const { name, rest } = mutantIn(argv)
+    if (name !== undefined) {
+      return await runMutant(
+        name,
+        rest,
+        (line) => io.print(line),
+        (words) => main(words, io),
+      )
+    }
     const command = parseOptions(argv)
     switch (command.type) {
       case 'help':
@@ -158,6 +169,8 @@ async function draw(plan: Plan, replay: string, path: string, io: Io): Promise<R
 
 function replayCommand(seed: number, { plan, scenario }: SwarmOptions, io: Io): string {
   const words = [`${commandOf(io)} --seed ${seed}`]
+  const mutant = ownMutant()
+  if (mutant !== undefined) words.push(`--mutant ${mutant}`)
   if (scenario !== undefined) words.push(`--scenario ${scenario}`)
   // What a scenario says needs no saying again.
   const known: PlanOptions = scenario === undefined ? {} : scenarios[scenario].plan

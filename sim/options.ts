@@ -196,6 +196,7 @@ usage: ${command} [options]
   --shrink-seconds N        make a failing plan smaller for so long; default 60
   --out DIR                 where repro.json and its picture, repro.html, go; default: here
   --output table|json       how the summary is printed
+  --mutant NAME             with a known fault in the code, which a check should notice (npm run sim:mutants -- --list)
   --core                    the consensus core alone, over datagrams (see --core --help)
   --bench                   how fast it is: seeds a minute and core, memory; by --seeds, default 40
   --help                    this

@@ -40,6 +40,7 @@ export interface Shape {
   readonly stalledDiskMs: number
   readonly segmentThresholdBytes: number
   readonly segmentBytes: number
+  readonly saveStateEntries: number
   readonly metadataCompactEntries: number
   readonly appendTimeoutMs: number
   readonly maxInflightBytesPerPartition: number
@@ -67,7 +68,7 @@ export interface PlanOptions {
 /** Draws a run from its seed. The same seed and options give the same plan. */
 export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const random = new RandomStream(seed, 'plan')
-  const shape = drawShape(random)
+  const shape = drawShape(random, new RandomStream(seed, 'stored state'))
   const nodes = options.nodes ?? random.pick([3, 3, 3, 3, 3, 3, 5, 5, 1])
   const partitions = options.partitions ?? random.pick([1, 2, 3, 4, 4, 6])
   const durationMs = options.durationMs ?? 30_000
@@ -106,7 +107,7 @@ export const isMemberFault = (kind: string): boolean => (memberFaults as readonl
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
   (worldFaults as readonly string[]).includes(kind)
 
-function drawShape(random: RandomStream): Shape {
+function drawShape(random: RandomStream, stateRandom: RandomStream): Shape {
   const fastestUs = random.pick([50, 100, 300, 1000])
   const syncUs = random.pick([100, 400, 2000])
   const tickMs = random.pick([25, 50, 50])
@@ -121,6 +122,7 @@ function drawShape(random: RandomStream): Shape {
     stalledDiskMs: random.pick([1000, 5000]),
     segmentThresholdBytes: random.pick([1, 200, 1000, 4096]),
     segmentBytes: random.pick([1024, 8192, 65_536]),
+    saveStateEntries: stateRandom.pick([1, 5, 50, 2000]),
     metadataCompactEntries: random.pick([2, 5, 1000]),
     appendTimeoutMs: random.pick([1000, 5000, 30_000]),
     maxInflightBytesPerPartition: random.pick([4096, 65_536, 64 * 1024 * 1024]),
@@ -147,6 +149,8 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   'io-error': { forMs: [100, 2000], most: 2 },
   'disk-full': { forMs: [200, 3000], most: 2 },
   wipe: { forMs: [1, 3000], most: 2 },
+  'read-flip': { forMs: [0, 0], most: 6 },
+  'lost-record': { forMs: [10, 2000], most: 2 },
   'clock-step': { forMs: [0, 0], most: 4 },
   'clock-drift': { forMs: [1000, 20_000], most: 3 },
   pause: { forMs: [20, 3000], most: 5 },
@@ -185,7 +189,7 @@ function inOrder<T extends { readonly atMs: number }>(events: T[]): T[] {
 }
 
 const usualWork: readonly (readonly [Work['kind'], number])[] = [
-  ['append-plain', 15],
+  ['append-plain', 60],
   ['read', 6],
   ['read-replica', 6],
   ['offsets', 20],
@@ -209,7 +213,7 @@ const strikes: Readonly<Record<(typeof workFaults)[number], number>> = {
 
 function drawWork(random: RandomStream, chosen: readonly FaultKind[], durationMs: number): Work[] {
   const work: Work[] = []
-  const everyMs = random.pick([20, 60, 150])
+  const everyMs = random.pick([20, 60, 150, 3000])
   for (let atMs = 0; atMs < durationMs; atMs += 1 + random.below(2 * everyMs))
     work.push(drawOne(random, 'send', atMs))
   for (const [kind, most] of usualWork) work.push(...drawSome(random, kind, most, durationMs))

@@ -117,11 +117,11 @@ async function setUp(world: World): Promise<TopicMessage | undefined> {
 }
 
 /** Heals a random majority, leaves the others dead, and demands that everything goes on. */
-async function converge(world: World, scene: Scene, { group }: Workload): Promise<void> {
+async function converge(world: World, scene: Scene, workload: Workload): Promise<void> {
   heal(world, scene.topic.partitions)
   const living = world.nodes.filter(({ isRetired, isOutside }) => !isRetired && !isOutside)
-  group.ensureOne()
-  const verification = new Verification(scene, living, group)
+  workload.group.ensureOne()
+  const verification = new Verification(scene, living, workload)
   verification.start()
   const done = await world.run(LIVENESS_MS, () => verification.isDone)
   if (world.violations.length > 0) return

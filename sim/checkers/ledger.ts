@@ -11,6 +11,8 @@ export interface SentRecord {
   readonly source: string
   readonly number: number
   readonly value: string
+  /** Of a producer whose epochs fence each other. */
+  readonly writer?: { readonly id: string; readonly epoch: number }
   fate: Fate
   partition: number | undefined
   offset: number | undefined
@@ -69,6 +71,11 @@ export class Ledger {
   /** After the last acknowledged record. */
   acknowledgedEnd(partition: number): number {
     return this.#acknowledgedEnd.get(partition) ?? 0
+  }
+
+  /** After the last record that anybody was told of or has read: it is committed, so a linearizable read has to reach it. */
+  knownEnd(partition: number): number {
+    return Math.max(this.acknowledgedEnd(partition), this.history(partition).length)
   }
 
   /** A reader got this. */
@@ -143,8 +150,18 @@ export class Ledger {
 
   #checkOrder(partition: number, history: readonly (SentRecord | undefined)[]): void {
     const newest = new Map<string, SentRecord>()
+    const epochs = new Map<string, number>()
     for (const record of history) {
       if (record === undefined) continue
+      const { writer } = record
+      if (writer !== undefined) {
+        const epoch = epochs.get(writer.id) ?? 0
+        if (writer.epoch < epoch) {
+          const detail = `partition ${partition}: ${record.id}, of epoch ${writer.epoch}, comes after epoch ${epoch}`
+          this.#report('zombie-wrote', detail)
+        }
+        epochs.set(writer.id, writer.epoch)
+      }
       const name = `${record.source}/${record.key}`
       const before = newest.get(name)
       if (before !== undefined && before.number > record.number) {

@@ -6,8 +6,10 @@ export const laws = {
   phantom: 'nothing is there that nobody sent, or with other bytes',
   'failed-but-there': 'what failed without effect is not there',
   'key-order': 'the records of a producer for a key are there in the order in which they were sent',
+  'zombie-wrote':
+    'once the next epoch of a producer has written to a partition, its earlier ones write there no more',
   'reader-gap': 'a reader sees every offset once, in order',
-  'stale-read': 'a linearizable read sees all that was acknowledged before it began',
+  'stale-read': 'a linearizable read sees all that was acknowledged, or read by anybody, before it began',
   divergence: 'replicas that have folded the same index have the same digest',
   'watermark-back': 'the high watermark of a running replica never goes back',
   'two-leaders': 'a term has one leader',

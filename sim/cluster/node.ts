@@ -1,6 +1,7 @@
 import type { Env } from '../../src/env/index.ts'
 import { FlotillaError } from '../../src/client/index.ts'
 import { startServer, type RunningServer, type ServerConfig } from '../../src/broker/index.ts'
+import { turnKey } from '../../src/log/keys.ts'
 import { RandomStream } from '../core/random.ts'
 import { HostClock, SimClock } from '../env/clock.ts'
 import { SimDrive } from '../env/disk/drive.ts'
@@ -29,6 +30,8 @@ export class SimNode {
   #lives = 0
   /** The disk has failed a write of this life. */
   #diskFailed = false
+  /** Its disk has given, or lost, something else than was written. */
+  #isDamaged = false
   /** Stays down for good. */
   #retired = false
   /** Begins with a list; otherwise it joins. */
@@ -56,6 +59,10 @@ export class SimNode {
       onFailedWrite: (why) => {
         this.#diskFailed = true
         world.struck(why === 'io-error' ? 'io-error' : 'disk-full')
+      },
+      onDamage: (what) => {
+        this.#isDamaged = true
+        if (what === 'read-flip') world.struck(what)
       },
     })
     this.drive.formatted()
@@ -131,6 +138,7 @@ export class SimNode {
         stalledDiskMs: shape.stalledDiskMs,
         segmentThresholdBytes: shape.segmentThresholdBytes,
         segmentBytes: shape.segmentBytes,
+        saveStateEntries: shape.saveStateEntries,
         metadataCompactEntries: shape.metadataCompactEntries,
         appendTimeoutMs: shape.appendTimeoutMs,
         maxInflightBytesPerPartition: shape.maxInflightBytesPerPartition,
@@ -158,10 +166,17 @@ export class SimNode {
 
   #startFailed(life: Life, error: unknown): void {
     this.#world.note(`${life.name} could not start: ${String(error)}`)
-    if (!this.#diskFailed)
+    if (!this.#diskFailed && !this.#isTold(error))
       this.#world.report('node-gave-up', `${life.name} could not start: ${stackOf(error)}`)
     this.#die('gave up')
     this.#world.timeline.after(START_AGAIN_MS * 1000, () => this.start())
+  }
+
+  /** It says that its folder is damaged, and it is. */
+  #isTold(error: unknown): boolean {
+    return (
+      this.#isDamaged && error instanceof Error && /damaged|wrong checksum|isn't what/.test(error.message)
+    )
   }
 
   #gaveUp(life: Life, error: Error): void {
@@ -200,9 +215,18 @@ export class SimNode {
         'internal-error',
         `${life.name}: ${String(fields['path'])}: ${stackOf(fields['err'])}`,
       )
-    } else if (message.startsWith('replica is damaged') || message === 'invariant broken') {
+    } else if (
+      (message.startsWith('replica is damaged') && !this.#isDamaged) ||
+      message === 'invariant broken'
+    ) {
       this.#world.report('node-gave-up', `${life.name}: ${message}: ${textOf(fields)}`)
     }
+  }
+
+  /** LevelDB's log loses a turn while no process has it open. */
+  loseRecord(): boolean {
+    const turn = Buffer.from(turnKey).toString('latin1')
+    return this.drive.loseRecord((operations) => operations.some(({ key }) => key === turn))
   }
 
   /** SIGKILL. */

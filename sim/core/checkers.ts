@@ -25,6 +25,7 @@ export type Law =
   | 'leader-completeness'
   | 'state-machine-safety'
   | 'committed-is-durable'
+  | 'committed-is-kept'
   | 'commit-own-term'
   | 'one-change-at-a-time'
   | 'durable-before-answer'
@@ -32,6 +33,9 @@ export type Law =
   | 'linearizable-read'
   | 'acknowledged-lost'
   | 'progress'
+  | 'gives-way'
+  | 'transfer'
+  | 'stable-leader'
   | 'assertion'
 
 /** What the checkers may look at of each node. */
@@ -55,6 +59,8 @@ export class Checkers {
   readonly #known = new Map<string, Digest>()
   /** The one history: what was committed at each index. */
   readonly #committed: LogMark[] = []
+  /** By index as well: a term in which it was known to be committed. */
+  readonly #committedInTerm: number[] = []
   /** Commit index of a node when it became leader. */
   readonly #commitAtElection = new Map<NodeId, number>()
   readonly #lastAsLeader = new Map<NodeId, LogMark>()
@@ -99,6 +105,13 @@ export class Checkers {
       this.report('election-safety', `term ${term}: both ${other} and ${name} lead`)
     }
     this.#leaders.set(term, name)
+    const { hardState } = disk
+    if (hardState.term === term && hardState.votedFor !== id) {
+      this.report(
+        'durable-before-answer',
+        `${id} leads term ${term} by a vote of its own that is not written`,
+      )
+    }
     const { commit } = core.status()
     this.#commitAtElection.set(id, commit)
     const newest = this.#committed.at(-1)
@@ -199,20 +212,22 @@ export class Checkers {
     if (entries[0]!.index !== foldedTo + 1 || newest.index !== foldedTo + entries.length) {
       this.report('fold-in-order', `${id}: ${entries[0]!.index} to ${newest.index} after ${foldedTo}`)
     }
-    for (const entry of entries) this.mark(id, entry)
-    const { role, commit, ownTermCommitted } = core.status()
+    const { role, term, commit, ownTermCommitted } = core.status()
+    for (const entry of entries) this.mark(id, entry, term)
     const atElection = this.#commitAtElection.get(id)
     if (role === 'leader' && !ownTermCommitted && atElection !== undefined && commit > atElection) {
       this.report('commit-own-term', `${id} committed ${commit} by counting an earlier term's entry`)
     }
   }
 
-  /** `mark` is committed, says this node. */
-  mark(id: NodeId, { index, term, digest }: LogMark): void {
+  /** `mark` is committed, says this node, which is in term `now`. */
+  mark(id: NodeId, { index, term, digest }: LogMark, now: number): void {
     const known = this.#committed[index - 1]
     if (known === undefined) {
       // A snapshot may reach a node before its entries are seen here; only the next one extends the history.
-      if (index === this.#committed.length + 1) this.#committed.push({ index, term, digest })
+      if (index !== this.#committed.length + 1) return
+      this.#committed.push({ index, term, digest })
+      this.#committedInTerm.push(now)
       return
     }
     if (known.digest !== digest) {
@@ -241,6 +256,18 @@ export class Checkers {
         'committed-is-durable',
         `${id}: ${index} of term ${term} is on ${names.join(' ')} of ${half.join(' ')}`,
       )
+    }
+  }
+
+  /**
+   * Entries are gone from a disk. No leader of a term after their commit lacks them (leader completeness), so a node that
+   * is in such a term has no reason to drop them. In an earlier term it may follow a leader that lacks them.
+   */
+  dropped(id: NodeId, entries: readonly Entry[], term: number): void {
+    for (const { index, digest } of entries) {
+      if (this.#committed[index - 1]?.digest !== digest || this.#committedInTerm[index - 1]! > term) continue
+      this.report('committed-is-kept', `${id}, in term ${term}, dropped the committed entry ${index}`)
+      return
     }
   }
 

@@ -32,6 +32,9 @@ export function encodeState(digest: Digest): Uint8Array {
 export const decodeState = (state: Uint8Array): Digest =>
   asDigest(new DataView(state.buffer, state.byteOffset).getBigUint64(0))
 
+/** These entries were there and are no more, or are others now; `term` is the newest that the disk knows. */
+export type OnDropped = (entries: readonly Entry[], term: number) => void
+
 /**
  * A disk that keeps what was synced and nothing else. Writes are gathered while one is under way and then go together, as
  * one atomic unit. A crash loses what is queued; the unit under way is there as a whole or not at all.
@@ -45,7 +48,10 @@ export class SimulatedDisk {
   #queue: Write[] = []
   #underWay: readonly Write[] = []
 
-  constructor(configuration: Configuration) {
+  readonly #onDropped: OnDropped
+
+  constructor(configuration: Configuration, onDropped: OnDropped = () => {}) {
+    this.#onDropped = onDropped
     const { hardState, lowEnd, applied } = emptyBootstrap(configuration)
     this.hardState = hardState
     this.lowEnd = { ...lowEnd, state: encodeState(lowEnd.digest) }
@@ -103,7 +109,18 @@ export class SimulatedDisk {
     return lost
   }
 
-  #change({ persist, lowEnd, applied }: Write): void {
+  #change(write: Write): void {
+    const first = write.persist?.entries[0]?.index
+    const isCut = write.persist?.snapshot !== undefined || (first !== undefined && first <= this.lastIndex)
+    const before = isCut ? [...this.entries] : []
+    this.#apply(write)
+    const dropped = before.filter(({ index, digest }) => {
+      return index > this.lowEnd.index && this.entryAt(index)?.digest !== digest
+    })
+    if (dropped.length > 0) this.#onDropped(dropped, this.hardState.term)
+  }
+
+  #apply({ persist, lowEnd, applied }: Write): void {
     if (persist?.snapshot !== undefined) {
       this.lowEnd = persist.snapshot
       this.entries = []

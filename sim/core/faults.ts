@@ -63,6 +63,7 @@ export interface FaultCounts {
   messageDuplicated: number
   messageDelayed: number
   messageCutOff: number
+  undelivered: number
   crash: number
   writeLost: number
   writeKeptUnconfirmed: number
@@ -98,6 +99,7 @@ export const noFaults = (): FaultCounts => ({
   messageDuplicated: 0,
   messageDelayed: 0,
   messageCutOff: 0,
+  undelivered: 0,
   crash: 0,
   writeLost: 0,
   writeKeptUnconfirmed: 0,
@@ -135,6 +137,7 @@ export function drawFaultPlan(random: RandomStream): FaultPlan {
   weights.heal = random.between(1, 4)
   weights.nothing = 1
   weights.change = maybe(15)
+  weights.compact = maybe(20)
   return {
     network: {
       fastestMs: 1,
@@ -170,6 +173,23 @@ export const leasePlan: FaultPlan = {
   ...healthyPlan,
   strokeEveryMs: 60,
   weights: { ...healthyPlan.weights, 'isolate-leader': 4, heal: 4, transfer: 3, campaign: 2 },
+}
+
+/** Logs are cut all the time, and those who were away for a while need snapshots. */
+export const snapshotPlan: FaultPlan = {
+  ...healthyPlan,
+  network: { ...healthyPlan.network, lossPerMille: 100, delayPerMille: 100, delayMs: 100 },
+  strokeEveryMs: 15,
+  weights: {
+    ...healthyPlan.weights,
+    compact: 20,
+    'one-way': 4,
+    partition: 2,
+    'isolate-leader': 2,
+    'crash-leader': 1,
+    transfer: 2,
+    heal: 4,
+  },
 }
 
 export function drawStroke(random: RandomStream, plan: FaultPlan): Stroke {

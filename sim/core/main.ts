@@ -1,5 +1,5 @@
 import type { FaultCounts } from './faults.ts'
-import { runCoreSimulation } from './simulation.ts'
+import { runCoreSimulation, type CoreSimulationOptions } from './simulation.ts'
 
 const USAGE = 'usage: core simulation [--seeds N] [--first-seed N] [--chaos-ms N]'
 
@@ -9,8 +9,8 @@ interface Arguments {
   chaosMs: number
 }
 
-function parse(argv: readonly string[]): Arguments {
-  const parsed: Arguments = { seeds: 100, firstSeed: 1, chaosMs: 3000 }
+function parse(argv: readonly string[], { chaosMs = 3000 }: CoreSimulationOptions): Arguments {
+  const parsed: Arguments = { seeds: 100, firstSeed: 1, chaosMs }
   for (let at = 0; at < argv.length; at += 2) {
     const value = Number(argv[at + 1])
     if (!Number.isSafeInteger(value) || value < 1) {
@@ -25,10 +25,14 @@ function parse(argv: readonly string[]): Arguments {
 }
 
 /** Runs many seeds and prints what happened. Exit code: 0 clean, 1 a law was broken, 2 wrong use. */
-export function main(argv: readonly string[], print: (line: string) => void = console.log): number {
+export function main(
+  argv: readonly string[],
+  print: (line: string) => void = console.log,
+  options: CoreSimulationOptions = {},
+): number {
   let parsed: Arguments
   try {
-    parsed = parse(argv)
+    parsed = parse(argv, options)
   } catch (error) {
     print(error instanceof Error ? error.message : String(error))
     return 2
@@ -40,7 +44,10 @@ export function main(argv: readonly string[], print: (line: string) => void = co
   }
   let broken = 0
   for (let seed = firstSeed; seed < firstSeed + seeds; seed += 1) {
-    const { violations, counts, committed, acknowledged, events } = runCoreSimulation(seed, { chaosMs })
+    const { violations, counts, committed, acknowledged, events } = runCoreSimulation(seed, {
+      ...options,
+      chaosMs,
+    })
     for (const [name, count] of Object.entries(counts) as [keyof FaultCounts, number][]) add(name, count)
     add('committed', committed)
     add('acknowledged', acknowledged)

@@ -25,6 +25,7 @@ import type { FaultCounts, FaultPlan } from './faults.ts'
 import type { SimulatedNetwork } from './network.ts'
 import type { RandomStream } from './random.ts'
 import type { Schedule } from './schedule.ts'
+import { WayGiving } from './way-giving.ts'
 
 export type CreateCore = (
   config: RaftConfig,
@@ -71,14 +72,22 @@ export class SimulatedNode {
   #reads = new Map<number, number>()
   #nextRead = 1
   #sleptTicks = 0
+  #wayGiving: WayGiving
 
   constructor(world: World, config: RaftConfig) {
     this.id = config.id
     this.#world = world
     this.#config = config
+    this.#wayGiving = new WayGiving(config)
     const takesPart = world.configuration.voters.includes(config.id)
-    this.#disk = new SimulatedDisk(takesPart ? world.configuration : joiningBootstrap().configuration)
+    this.#disk = this.#newDisk(takesPart ? world.configuration : joiningBootstrap().configuration)
     this.#state = this.disk.lowEnd.digest
+  }
+
+  #newDisk(configuration: Configuration): SimulatedDisk {
+    return new SimulatedDisk(configuration, (entries, term) => {
+      this.#world.checkers.dropped(this.id, entries, term)
+    })
   }
 
   get disk(): SimulatedDisk {
@@ -116,6 +125,7 @@ export class SimulatedNode {
     this.#stalledUntilMs = 0
     this.#pausedUntilMs = 0
     this.#sleptTicks = 0
+    this.#wayGiving = new WayGiving(this.#config)
     this.#guard(() => {
       this.#core = createCore(this.#config, bootstrap, (bound) => nodeRandom.below(bound))
     })
@@ -149,7 +159,7 @@ export class SimulatedNode {
     this.crash()
     this.#world.counts.diskWiped += 1
     this.#world.checkers.buried({ id: this.id, life: this.life, disk: this.disk })
-    this.#disk = new SimulatedDisk(joiningBootstrap().configuration)
+    this.#disk = this.#newDisk(joiningBootstrap().configuration)
     this.#config = { ...this.#config, life }
   }
 
@@ -185,10 +195,17 @@ export class SimulatedNode {
       else this.#afterPause(input)
       return
     }
+    this.#wayGiving.takes(input)
     this.#guard(() => {
       this.#core?.step(input)
       this.#drain()
     })
+    if (input.type === 'tick') this.#checkWayGiving()
+  }
+
+  #checkWayGiving(): void {
+    const wrong = this.#core && this.#wayGiving.look(this.#core)
+    if (wrong !== undefined) this.#world.checkers.report('gives-way', wrong)
   }
 
   #afterPause(input: Input): void {
@@ -271,7 +288,7 @@ export class SimulatedNode {
       }
       network.send(message)
     }
-    if (output.restore !== undefined) this.#restore(output.restore)
+    if (output.restore !== undefined) this.#restore(output.restore, core)
     checkers.committed(this.id, output.committed, this.#handedOut, core)
     this.#fold(output.committed)
     if (output.persist !== undefined) this.#write(output.persist)
@@ -315,7 +332,7 @@ export class SimulatedNode {
     })
   }
 
-  #restore(snapshot: Snapshot): void {
+  #restore(snapshot: Snapshot, core: RaftCore): void {
     const { checkers, counts } = this.#world
     counts.snapshotInstalled += 1
     if (decodeState(snapshot.state) !== snapshot.digest) {
@@ -324,7 +341,7 @@ export class SimulatedNode {
         `${this.id}: the snapshot at ${snapshot.index} has another state`,
       )
     }
-    checkers.mark(this.id, snapshot)
+    checkers.mark(this.id, snapshot, core.status().term)
     this.#foldedTo = snapshot.index
     this.#handedOut = snapshot.index
     this.#state = snapshot.digest
@@ -349,6 +366,7 @@ export class SimulatedNode {
 
   #write(persist: Persist): void {
     for (const entry of persist.entries) this.#world.checkers.entryWritten(this.id, entry)
+    this.#wayGiving.writeBegan(persist.token)
     this.disk.enqueue({ persist, applied: asLogIndex(this.#foldedTo) })
     this.#startDisk()
   }

@@ -26,6 +26,8 @@ import { SimulatedNetwork } from './network.ts'
 import { SimulatedNode, type CreateCore, type World } from './node.ts'
 import { RandomStream } from './random.ts'
 import { Schedule } from './schedule.ts'
+import { drawDead } from './survivors.ts'
+import { runTrials } from './trials.ts'
 
 export interface CoreSimulationOptions {
   /** Default: 3, sometimes 1, 4 or 5, by the seed. */
@@ -93,9 +95,12 @@ class CoreSimulation {
   readonly #world: World
   readonly #faultRandom: RandomStream
   readonly #workRandom: RandomStream
+  readonly #endRandom: RandomStream
   readonly #chaosMs: number
   readonly #healMs: number
   #healed = false
+  /** Down for good when the others are healed. */
+  #dead: ReadonlySet<SimulatedNode> = new Set()
   #nextLife = 1
   #digest = 0
   #events = 0
@@ -104,6 +109,7 @@ class CoreSimulation {
     const setup = new RandomStream(seed, 'setup')
     this.#faultRandom = new RandomStream(seed, 'faults')
     this.#workRandom = new RandomStream(seed, 'work')
+    this.#endRandom = new RandomStream(seed, 'end')
     this.#chaosMs = options.chaosMs ?? 3000
     this.#healMs = options.healMs ?? 5000
     const size = options.nodes ?? setup.pick([3, 3, 3, 3, 5, 5, 4, 1])
@@ -120,6 +126,7 @@ class CoreSimulation {
       plan.network,
       this.#counts,
       (message) => this.#deliver(message),
+      ({ from, to }) => this.#nodes.find(({ id }) => id === from)?.step({ type: 'unreachable', to }),
     )
     this.#world = {
       schedule: this.#schedule,
@@ -163,6 +170,7 @@ class CoreSimulation {
     if (this.#checkers.violations.length === 0) {
       const members = this.#members()
       this.#checkers.finish((id) => members.some((node) => node.id === id))
+      if (this.#checkers.violations.length === 0) this.#runTrials()
     }
     return {
       violations: this.#checkers.violations,
@@ -187,14 +195,33 @@ class CoreSimulation {
     this.#world.plan = healthyPlan
     this.#network.heal()
     this.#network.follow(healthyPlan.network)
+    this.#dead = drawDead(this.#nodes, this.#endRandom)
     for (const node of this.#nodes) {
       node.pause(0)
       node.stallDisk(0)
-      if (!node.isUp) node.start()
+      if (!this.#dead.has(node)) this.#start(node)
+      else if (node.isUp) node.crash()
     }
   }
 
-  /** A cluster in which nothing fails must elect, commit a new entry, and bring everybody up to it. */
+  #start(node: SimulatedNode): void {
+    if (!node.isUp && !this.#dead.has(node)) node.start()
+  }
+
+  #runTrials(): void {
+    const { schedule } = this.#world
+    runTrials({
+      nodes: this.#nodes,
+      network: this.#network,
+      checkers: this.#checkers,
+      random: this.#endRandom,
+      run: (forMs, done) => this.#runUntil(schedule.nowMs + forMs, done),
+      after: (delayMs, act) => schedule.after(delayMs, act),
+      propose: (node) => node.propose([this.#draft()]),
+    })
+  }
+
+  /** What lives must elect, commit a new entry, and bring everybody up to it. */
   #awaitAgreement(): void {
     const deadlineMs = this.#schedule.nowMs + this.#healMs
     let target = Infinity
@@ -226,9 +253,10 @@ class CoreSimulation {
   #members(): readonly SimulatedNode[] {
     const leaders = this.#nodes.filter((node) => node.leads())
     const newest = leaders.sort((left, right) => right.core!.status().term - left.core!.status().term)[0]
-    if (newest === undefined) return this.#nodes
+    const living = this.#nodes.filter((node) => !this.#dead.has(node))
+    if (newest === undefined) return living
     const members = membersOf(newest.core!.status().configuration)
-    return this.#nodes.filter(({ id }) => members.includes(id))
+    return living.filter(({ id }) => members.includes(id))
   }
 
   /** At the end nothing is left half done: no joint phase, and no member whose disk is gone. Begins what is missing. */
@@ -290,9 +318,7 @@ class CoreSimulation {
     if (!this.#mayWipe(node)) return
     node.wipe(this.#nextLife)
     this.#nextLife += 1
-    this.#schedule.after(this.#faultRandom.between(1, 300), () => {
-      if (!node.isUp) node.start()
-    })
+    this.#schedule.after(this.#faultRandom.between(1, 300), () => this.#start(node))
   }
 
   #draft(): Draft {
@@ -409,7 +435,7 @@ class CoreSimulation {
     if (!node.isUp) return
     node.crash()
     this.#schedule.after(this.#faultRandom.between(1, 400), () => {
-      if (node.isUp) return
+      if (node.isUp || this.#dead.has(node)) return
       this.#counts.restart += 1
       node.start()
     })

@@ -16,6 +16,8 @@ export const faultKinds = {
   'io-error': 'a write fails with EIO; the node has to stop',
   'disk-full': 'writes fail with ENOSPC for a while; the node has to stop',
   wipe: 'a node loses its disk and comes back with an empty one; in a run it is always the same node',
+  'read-flip': 'a bit of what a node reads from its disk is flipped, a few times; always the same node',
+  'lost-record': "LevelDB's log loses a record before a start; the same node",
   // time
   'clock-step': 'the wall clock of a node jumps',
   'clock-drift': 'the clocks of a node run too fast or too slow',

@@ -1,6 +1,7 @@
 import { RandomStream } from '../core/random.ts'
 import type { SimNode } from '../cluster/node.ts'
 import type { World } from '../cluster/world.ts'
+import { victimOf } from './damage.ts'
 import type { Fault, WorldFault } from './kinds.ts'
 
 type NetworkFault = Extract<
@@ -27,6 +28,9 @@ const networkFaults: ReadonlySet<WorldFault> = new Set([
   'half-open',
 ])
 
+/** Counted when a write fails, or a read brings something else. */
+const countedWhenMet: readonly WorldFault[] = ['io-error', 'disk-full', 'read-flip']
+
 /** Carries out the faults of a plan. What strikes is counted; what finds nothing to strike is not. */
 export class Nemesis {
   readonly #world: World
@@ -51,8 +55,7 @@ export class Nemesis {
         if (!this.#strike(fault)) return
         this.#world.observer?.struck(fault.kind, fault.forMs, host)
         this.#world.note(`fault ${fault.kind} for ${fault.forMs} ms`)
-        // These are counted when a write fails.
-        if (fault.kind !== 'io-error' && fault.kind !== 'disk-full') this.#world.struck(fault.kind)
+        if (!countedWhenMet.includes(fault.kind)) this.#world.struck(fault.kind)
       })
     }
   }
@@ -80,6 +83,9 @@ export class Nemesis {
       case 'io-error':
       case 'disk-full':
         return this.#strikeDisk(fault, this.#node(fault.target))
+      case 'read-flip':
+      case 'lost-record':
+        return this.#damage(fault)
       case 'clock-step':
       case 'clock-drift':
         return this.#strikeClock(fault, this.#node(fault.target))
@@ -194,6 +200,22 @@ export class Nemesis {
     return true
   }
 
+  /** Of one node only: see damage.ts. */
+  #damage({ kind, forMs, amount }: Fault): boolean {
+    const victim = victimOf(this.#world.plan)
+    if (victim === undefined) return false
+    const node = this.#world.nodes[victim]!
+    if (node.isOutside) return false
+    if (kind === 'read-flip') {
+      node.drive.armFlips(1 + (amount % 3))
+      return true
+    }
+    if (!node.isUp) return false
+    node.kill()
+    this.#after(forMs, () => node.start())
+    return node.loseRecord()
+  }
+
   #strikeClock({ kind, forMs, amount }: Fault, { clock }: SimNode): boolean {
     if (kind === 'clock-step') {
       clock.step((amount % 2 === 0 ? 1 : -1) * (amount % 600_000))
@@ -265,10 +287,11 @@ export class Nemesis {
    */
   #wipe(downMs: number): boolean {
     const { nodes, plan, durableLogs } = this.#world
-    const first = plan.faults.find(({ kind }) => kind === 'wipe')
-    const node = nodes[(first?.target ?? 0) % plan.nodes]!
+    const victim = victimOf(plan)
+    if (victim === undefined) return false
+    const node = nodes[victim]!
     const others = nodes.filter((each) => each !== node && !each.isOutside)
-    if (plan.nodes < 3 || node.isOutside) return false
+    if (node.isOutside) return false
     if (!others.every(({ id }) => durableLogs.knowsCluster(id))) return false
     node.loseDisk()
     this.#after(downMs, () => node.start())

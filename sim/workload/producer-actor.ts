@@ -1,4 +1,5 @@
 import { FlotillaError, type Producer } from '../../src/client/index.ts'
+import type { SentRecord } from '../checkers/ledger.ts'
 import type { SimClient } from '../cluster/client.ts'
 import type { Scene } from './scene.ts'
 import { TOPIC } from './scene.ts'
@@ -18,6 +19,8 @@ export class ProducerActor {
   #client: SimClient
   #producer: Producer
   #epoch = 0
+  /** Of the named ones that it opened. */
+  readonly #epochs = new Map<Producer, number>()
   /** Which producer of this actor: part of every record's id. */
   #generation = 0
   #numbers = new Map<string, number>()
@@ -39,13 +42,15 @@ export class ProducerActor {
     const { deliveryTimeoutMs, maxBatchRecords, lingerMs, maxInFlightBatches } = this.#scene.world.plan.shape
     this.#generation++
     this.#numbers = new Map()
-    return this.#client.client.producer({
+    const producer = this.#client.client.producer({
       deliveryTimeoutMs,
       maxBatchRecords,
       lingerMs,
       maxInFlightBatches,
-      ...(this.#isNamed ? { producerId: `named-${this.#index}`, epoch: this.#epoch++ } : {}),
+      ...(this.#isNamed ? { producerId: `named-${this.#index}`, epoch: this.#epoch } : {}),
     })
+    if (this.#isNamed) this.#epochs.set(producer, this.#epoch++)
+    return producer
   }
 
   send({ key, count, bytes }: Work): void {
@@ -82,7 +87,7 @@ export class ProducerActor {
     const scene = this.#scene
     const id = `${source}:${key}:${number}`
     const value = `${id} ${'x'.repeat(bytes)}`
-    const record = scene.world.ledger.send({ id, key, source, number, value })
+    const record = scene.world.ledger.send({ id, key, source, number, value, ...this.#writerOf(producer) })
     const { client } = this
     scene.pending++
     client.onKill(() => scene.pending--, id)
@@ -99,6 +104,11 @@ export class ProducerActor {
         if (producer === this.#producer && isOver(error)) this.#renew()
       },
     )
+  }
+
+  #writerOf(producer: Producer): { readonly writer?: NonNullable<SentRecord['writer']> } {
+    const epoch = this.#epochs.get(producer)
+    return epoch === undefined ? {} : { writer: { id: this.host, epoch } }
   }
 
   /** This producer is fenced or has given up: its user starts the next one. */

@@ -49,33 +49,41 @@ export class ReaderActor {
   readonly #scene: Scene
   readonly #client: SimClient
   #readers = 0
+  readonly #followed: Sighting
 
   constructor(scene: Scene) {
     this.#scene = scene
     this.#client = scene.client(this.host)
+    this.#followed = new Sighting(scene, 'follower')
   }
 
   get client(): SimClient {
     return this.#client
   }
 
-  /** Follows all partitions to the end of the run; begins anew where it stood after a failure. */
+  /** How far the one that follows has come. */
+  followedTo(partition: number): number {
+    return this.#followed.endOf(partition)
+  }
+
+  /** Follows all partitions to the end of the run. */
   async follow(): Promise<void> {
-    const sighting = new Sighting(this.#scene, 'follower')
+    await Promise.all(this.#scene.topic.partitions.map(({ partition }) => this.#followOne(partition)))
+  }
+
+  /** Begins anew where it stood after a failure. */
+  async #followOne(partition: number): Promise<void> {
+    const sighting = this.#followed
     for (;;) {
-      await Promise.all(
-        this.#scene.topic.partitions.map(({ partition }) =>
-          this.#read(sighting, { partitions: [partition], from: { offset: sighting.endOf(partition) } }),
-        ),
-      )
+      await this.#read(sighting, { partitions: [partition], from: { offset: sighting.endOf(partition) } })
       await this.#sleep(100_000)
     }
   }
 
-  /** To a confirmed end, perhaps slowly. It must see all that was acknowledged before it began. */
+  /** To a confirmed end, perhaps slowly. It must see all that anybody knew of before it began. */
   async readToEnd({ actor, amount }: Work, pauseUs: number): Promise<void> {
     const partition = this.#scene.partition(actor)
-    const floor = this.#scene.world.ledger.acknowledgedEnd(partition)
+    const floor = this.#scene.world.ledger.knownEnd(partition)
     const sighting = new Sighting(this.#scene, `reader ${++this.#readers}`)
     const from = Math.max(0, floor - (amount % 300))
     const options: ReaderOptions = {
@@ -110,7 +118,7 @@ export class ReaderActor {
 
   async askForEnd({ actor }: Work): Promise<void> {
     const partition = this.#scene.partition(actor)
-    const floor = this.#scene.world.ledger.acknowledgedEnd(partition)
+    const floor = this.#scene.world.ledger.knownEnd(partition)
     try {
       const { highWatermark } = await this.#client.client.cluster.listOffsets(TOPIC, partition, {
         consistency: 'linearizable',
@@ -143,7 +151,7 @@ export class ReaderActor {
   #isStale(partition: number, end: number, floor: number): void {
     this.#scene.world.report(
       'stale-read',
-      `partition ${partition} ended at ${end}, and ${floor} was acknowledged before the read began`,
+      `partition ${partition} ended at ${end}, and ${floor} was known before the read began`,
     )
   }
 

@@ -1,23 +1,28 @@
-import { FlotillaError, type TopicMessage } from '../../src/client/index.ts'
+import { FlotillaError, type Producer, type TopicMessage } from '../../src/client/index.ts'
+import type { SimClient } from '../cluster/client.ts'
 import type { SimNode } from '../cluster/node.ts'
-import type { GroupActor } from './group-actor.ts'
+import { areMembersChanging } from '../healing.ts'
 import { Sighting } from './reader-actor.ts'
 import { TOPIC, type Scene } from './scene.ts'
+import type { Workload } from './workload.ts'
+
+/** Within this a group in which nothing happens goes quiet. */
+const QUIET_MS = 3000
 
 /**
- * After all is healed: every partition takes a record again, and every replica that is up gives all that there is. What it
- * waits for it asks for again and again, until the run's patience ends.
+ * After all is healed: what is known reaches every replica, every partition takes a record again, and every replica that is
+ * up gives all that there is. What it waits for it asks for again and again, until the run's patience ends.
  */
 export class Verification {
   readonly #scene: Scene
   readonly #nodes: readonly SimNode[]
-  readonly #group: GroupActor
+  readonly #workload: Workload
   /** What is still waited for, for the message if it never comes. */
   waitingFor = 'the beginning'
   isDone = false
 
-  constructor(scene: Scene, nodes: readonly SimNode[], group: GroupActor) {
-    this.#group = group
+  constructor(scene: Scene, nodes: readonly SimNode[], workload: Workload) {
+    this.#workload = workload
     this.#scene = scene
     this.#nodes = nodes
   }
@@ -27,82 +32,109 @@ export class Verification {
     client.life.after(1, () => void this.#run(client))
   }
 
-  async #run(client: ReturnType<Scene['client']>): Promise<void> {
-    const sleep = (ms: number): Promise<void> =>
-      new Promise((resolve) => client.life.after(ms * 1000, resolve))
+  async #run(client: SimClient): Promise<void> {
+    const { world } = this.#scene
     const producer = client.client.producer({ deliveryTimeoutMs: 60_000 })
-    for (const { partition } of this.#scene.topic.partitions) {
+    // What is known has to reach every replica though nobody writes anything.
+    await this.#readAllKnown(client)
+    await this.#round(client, producer, 1)
+    if (world.plan.members > 0) await this.#untilGroupIsDone(client)
+    await this.#loseQuietNode(client, producer)
+    this.isDone = true
+  }
+
+  /** Every partition takes a record, every call has its outcome, and every replica that is up gives every record. */
+  async #round(client: SimClient, producer: Producer, number: number): Promise<void> {
+    const { topic, world } = this.#scene
+    for (const { partition } of topic.partitions) {
       this.waitingFor = `partition ${partition} to take a record`
-      await this.#append(producer, partition)
+      await this.#append(producer, partition, number)
     }
     this.waitingFor = 'the clients to hear what became of their records'
-    while (this.#scene.pending > 0) await sleep(100)
-    for (const { partition, replicaNodeIds } of await this.#arrived(client, sleep)) {
+    while (this.#scene.pending > 0) await sleep(client, 100)
+    for (const { partition, replicaNodeIds } of await this.#arrived(client)) {
       this.waitingFor = `the confirmed end of partition ${partition}`
-      const seen = this.#scene.world.ledger.history(partition).length
+      const seen = world.ledger.history(partition).length
       const { highWatermark } = await client.client.cluster.listOffsets(TOPIC, partition, {
         consistency: 'linearizable',
         timeoutMs: 60_000,
       })
       if (highWatermark < seen) this.#isShorter(partition, seen, highWatermark)
-      for (const node of this.#nodes) {
-        if (!replicaNodeIds.includes(node.id)) continue
-        this.waitingFor = `all ${highWatermark} records of partition ${partition} on ${node.id}`
-        const sighting = new Sighting(this.#scene, `auditor of ${node.id}`)
-        // What a replica has given once it needn't give again: it goes on where it stopped.
-        while (!(await this.#readOn(client, node.id, partition, sighting, highWatermark))) await sleep(100)
-      }
+      await this.#readEverywhere(client, partition, replicaNodeIds, highWatermark)
+      this.waitingFor = `the reader that follows partition ${partition} to see all ${highWatermark} records`
+      while (this.#workload.followedTo(partition) < highWatermark) await sleep(client, 100)
     }
-    if (this.#scene.world.plan.members > 0) await this.#untilGroupIsDone(client, sleep)
-    this.isDone = true
   }
 
-  async #untilGroupIsDone(
-    client: ReturnType<Scene['client']>,
-    sleep: (ms: number) => Promise<void>,
-  ): Promise<void> {
+  async #untilGroupIsDone(client: SimClient): Promise<void> {
     const node = this.#nodes[0]
     const connection = client.env.network.connect(node?.address ?? '')
     for (const { partition } of this.#scene.topic.partitions) {
       this.waitingFor = `the group to have committed all of partition ${partition}`
-      while (!(await this.#group.isDone(connection, partition))) await sleep(200)
+      while (!(await this.#workload.group.isDone(connection, partition))) await sleep(client, 200)
     }
   }
 
   /** The partitions, once all their replicas are where they shall be. */
-  async #arrived(
-    { client }: ReturnType<Scene['client']>,
-    sleep: (ms: number) => Promise<void>,
-  ): Promise<TopicMessage['partitions']> {
+  async #arrived(auditor: SimClient): Promise<TopicMessage['partitions']> {
     for (;;) {
-      const { partitions } = await client.topics.describe(TOPIC, { timeoutMs: 60_000 })
+      const { partitions } = await auditor.client.topics.describe(TOPIC, { timeoutMs: 60_000 })
       const moving = partitions.filter(({ targetNodeIds = [] }) => targetNodeIds.length > 0)
       if (moving.length === 0) return partitions
       this.waitingFor = moving
         .map((each) => `partition ${each.partition} to arrive on ${each.targetNodeIds?.join(', ')}`)
         .join(' and ')
-      await sleep(100)
+      await sleep(auditor, 100)
     }
   }
 
-  async #append(
-    producer: { send: ReturnType<ReturnType<Scene['client']>['client']['producer']>['send'] },
+  async #readAllKnown(client: SimClient): Promise<void> {
+    for (const { partition, replicaNodeIds } of await this.#arrived(client)) {
+      const end = this.#scene.world.ledger.knownEnd(partition)
+      await this.#readEverywhere(client, partition, replicaNodeIds, end)
+    }
+  }
+
+  async #readEverywhere(
+    client: SimClient,
     partition: number,
+    replicaNodeIds: readonly string[],
+    end: number,
   ): Promise<void> {
-    const id = `auditor:${partition}`
-    const record = this.#scene.world.ledger.send({
-      id,
-      key: id,
-      source: 'auditor',
-      number: 1,
-      value: `${id} `,
-    })
-    const { offset } = await producer.send({ topic: TOPIC, key: id, value: `${id} `, partition })
+    for (const node of this.#nodes) {
+      if (!node.isUp || !replicaNodeIds.includes(node.id)) continue
+      this.waitingFor = `all ${end} records of partition ${partition} on ${node.id}`
+      const sighting = new Sighting(this.#scene, `auditor of ${node.id}`)
+      // What a replica has given once it needn't give again: it goes on where it stopped.
+      while (!(await this.#readOn(client, node.id, partition, sighting, end))) await sleep(client, 100)
+    }
+  }
+
+  /** When all have gone quiet, a node is killed: its partitions take records all the same, and it comes back. */
+  async #loseQuietNode(client: SimClient, producer: Producer): Promise<void> {
+    const { world } = this.#scene
+    if (this.#nodes.length < 3 || this.#nodes.length < world.nodes.length) return
+    if (areMembersChanging(world.plan)) return
+    this.waitingFor = 'the cluster to go quiet'
+    await sleep(client, QUIET_MS)
+    const node = this.#nodes[world.plan.seed % this.#nodes.length]!
+    node.kill()
+    await this.#round(client, producer, 2)
+    node.start()
+    await this.#readAllKnown(client)
+  }
+
+  async #append(producer: Producer, partition: number, number: number): Promise<void> {
+    const key = `auditor:${partition}`
+    const id = `${key}:${number}`
+    const value = `${id} `
+    const record = this.#scene.world.ledger.send({ id, key, source: 'auditor', number, value })
+    const { offset } = await producer.send({ topic: TOPIC, key, value, partition })
     this.#scene.acknowledged(record, partition, offset)
   }
 
   async #readOn(
-    client: ReturnType<Scene['client']>,
+    client: SimClient,
     nodeId: string,
     partition: number,
     sighting: Sighting,
@@ -130,4 +162,8 @@ export class Verification {
     const detail = `partition ${partition} was seen up to ${seen}, and its leader says that it ends at ${end}`
     this.#scene.world.report('acknowledged-lost', detail)
   }
+}
+
+function sleep({ life }: SimClient, ms: number): Promise<void> {
+  return new Promise((resolve) => life.after(ms * 1000, resolve))
 }

@@ -39,6 +39,11 @@ export class Workload {
     return [...users, ...this.group.hosts]
   }
 
+  /** How far the reader that follows the topic has come. */
+  followedTo(partition: number): number {
+    return this.#reader.followedTo(partition)
+  }
+
   start(): void {
     this.#in(this.#reader.client.life, () => this.#reader.follow())
     this.group.start()

@@ -38,6 +38,8 @@ export interface ServerLimits {
   readonly segmentThresholdBytes?: number
   /** A segment file is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number
+  /** A partition's folded state is stored after so many entries: a start folds what came after it again. Default 2,000. */
+  readonly saveStateEntries?: number
   /** The metadata group's log is cut behind its stored state when it is so many entries longer. Default 1,000. */
   readonly metadataCompactEntries?: number
   /** The longest that an append waits for a majority; then its outcome is unknown. Default 30,000 ms. */

@@ -60,7 +60,7 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
       maxPendingBytes: limits.maxInflightBytesPerPartition ?? 64 * MIB,
     },
     dataReplica: {
-      saveStateEntries: 2000,
+      saveStateEntries: limits.saveStateEntries ?? 2000,
       saveStateBytes: 16 * MIB,
       compactEntries: undefined,
       maxUnsyncedEntries: 1,

@@ -31,6 +31,7 @@ const effective: Record<keyof ServerLimits, (tuning: Tuning) => number> = {
   stalledDiskMs: ({ raft, tickMs }) => raft.stalledDiskTicks * tickMs,
   segmentThresholdBytes: ({ log }) => log.segmentThresholdBytes,
   segmentBytes: ({ log }) => log.segmentBytes,
+  saveStateEntries: ({ dataReplica }) => dataReplica.saveStateEntries,
   metadataCompactEntries: ({ metadataReplica }) => metadataReplica.compactEntries ?? 0,
   appendTimeoutMs: (all) => all.appendTimeoutMs,
   shutdownMs: (all) => all.shutdownMs,

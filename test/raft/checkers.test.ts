@@ -76,8 +76,8 @@ describe('each law, broken by hand, is noticed', () => {
 
   test('two state machines that fold different entries', () => {
     const checkers = checkersOver(full())
-    checkers.mark(a, tail[0]!)
-    checkers.mark(asNodeId('b'), { ...tail[0]!, digest: asDigest(1n) })
+    checkers.mark(a, tail[0]!, 1)
+    checkers.mark(asNodeId('b'), { ...tail[0]!, digest: asDigest(1n) }, 1)
     expect(laws(checkers)).toEqual(['state-machine-safety'])
   })
 

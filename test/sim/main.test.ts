@@ -110,7 +110,7 @@ test(
       )
       expect(await main([...argv, folder], io)).toBe(1)
       const text = told.join('\n')
-      expect(text).toContain('broke duplicate')
+      expect(text).toMatch(/broke (duplicate|zombie-wrote)/)
       const seed = Number(/seed (\d+) broke/.exec(text)?.[1])
       expect(text).toContain(`npm run sim -- --seed ${seed} --nodes 3 --seconds 5`)
       const repro = JSON.parse(await readFile(join(folder, 'repro.json'), 'utf8')) as { plan: Plan }
@@ -120,7 +120,7 @@ test(
       expect(await readFile(join(folder, 'repro.html'), 'utf8')).toContain('--repro')
       told = []
       expect(await main(['--repro', join(folder, 'repro.json')], io)).toBe(1)
-      expect(told.join('\n')).toContain('broke duplicate')
+      expect(told.join('\n')).toMatch(/broke (duplicate|zombie-wrote)/)
     } finally {
       check.mockRestore()
     }

@@ -8,7 +8,12 @@ import { SimRandom } from '../../sim/env/random.ts'
 import { Timeline } from '../../sim/env/timeline.ts'
 import type { Env } from '../../src/env/index.ts'
 
-const quiet: DriveEvents = { onDurable: () => {}, onLost: () => {}, onFailedWrite: () => {} }
+const quiet: DriveEvents = {
+  onDurable: () => {},
+  onLost: () => {},
+  onFailedWrite: () => {},
+  onDamage: () => {},
+}
 
 /** A small world for tests of its parts. Virtual time runs by itself, as fast as it can, while somebody waits. */
 export class Bench {

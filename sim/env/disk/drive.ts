@@ -20,6 +20,8 @@ export interface DriveEvents {
   onLost(what: 'unsynced-batch' | 'unsynced-file-bytes' | 'unsynced-name'): void
   /** A write met a broken or a full disk. */
   onFailedWrite(why: 'io-error' | 'no-space'): void
+  /** What it gave or holds isn't what was written. */
+  onDamage(what: 'read-flip' | 'lost-record'): void
 }
 
 type WriteFailure = 'io-error' | 'no-space'
@@ -46,6 +48,7 @@ export class SimDrive {
   #slowFactor = 1
   #fullUntilUs = 0
   #armedErrors = 0
+  #armedFlips = 0
 
   constructor(timeline: Timeline, random: RandomStream, speed: DriveSpeed, events: DriveEvents) {
     this.timeline = timeline
@@ -110,7 +113,32 @@ export class SimDrive {
     this.tree.settleAll()
   }
 
+  /** One bit is flipped in each of the next reads. */
+  armFlips(reads: number): void {
+    this.#armedFlips = reads
+  }
+
+  /** What a process gets of `bytes`, which nobody else has. */
+  read(bytes: Uint8Array): Uint8Array {
+    if (this.#armedFlips === 0 || bytes.length === 0) return bytes
+    this.#armedFlips--
+    bytes[this.random.below(bytes.length)]! ^= 1 << this.random.below(8)
+    this.events.onDamage('read-flip')
+    return bytes
+  }
+
+  /** LevelDB's log loses a record. False: there is none that may go. */
+  loseRecord(mayGo: (operations: readonly StoredOperation[]) => boolean): boolean {
+    for (const store of this.#stores.values()) {
+      if (!store.loseRecord(this.random, mayGo)) continue
+      this.events.onDamage('lost-record')
+      return true
+    }
+    return false
+  }
+
   heal(): void {
+    this.#armedFlips = 0
     this.#stalledUntilUs = 0
     this.#slowUntilUs = 0
     this.#fullUntilUs = 0

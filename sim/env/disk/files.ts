@@ -253,7 +253,7 @@ class SimFile implements File {
   async read(position: number, length: number): Promise<Uint8Array> {
     this.#refuseClosed()
     await this.#delay()
-    return this.#content.read(position, length)
+    return this.#drive.read(this.#content.read(position, length))
   }
 
   async truncate(length: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { StoreLockedError } from '../../../src/env/index.ts'
 import type { KeyRange, KeyValue, Store, StoreOperation } from '../../../src/env/index.ts'
+import type { RandomStream } from '../../core/random.ts'
 import type { Life } from '../life.ts'
 import { errorOf, type SimDrive } from './drive.ts'
 
@@ -30,6 +31,15 @@ const WAL_FILE_BYTES = 64 * 1024
 /** clear() deletes so many keys at a time. */
 const CLEAR_KEYS = 100
 
+/** A batch that is only in LevelDB's log yet, and what its keys had before. */
+interface Logged {
+  readonly operations: readonly StoredOperation[]
+  readonly before: Map<string, Uint8Array | undefined>
+}
+
+/** Records of the log that may still get lost. */
+const MOST_LOGGED = 16
+
 /** What a LevelDB directory holds: what readers see, and of that what would outlive a power cut. */
 export class StoreContent {
   readonly #drive: SimDrive
@@ -46,6 +56,9 @@ export class StoreContent {
   #failure: Error | undefined
   /** Failed: what the file system kept of it shows at the next start. */
   #doubtful: Batch | undefined
+
+  /** Oldest first. */
+  #logged: Logged[] = []
 
   constructor(drive: SimDrive) {
     this.#drive = drive
@@ -114,6 +127,9 @@ export class StoreContent {
 
   #apply(batch: Batch): void {
     this.#addToWal(batch)
+    const before = new Map(batch.operations.map(({ key }) => [key, this.#live.get(key)]))
+    this.#logged.push({ operations: batch.operations, before })
+    if (this.#logged.length > MOST_LOGGED) this.#logged.shift()
     for (const { key, value } of batch.operations) {
       if (value === undefined) this.#live.delete(key)
       else this.#live.set(key, value)
@@ -197,8 +213,37 @@ export class StoreContent {
     }
   }
 
+  /**
+   * A record of the log is broken: LevelDB's recovery skips it and says nothing. One that has others after it, or nobody
+   * could know that it was there. False: there is none that `mayGo`.
+   */
+  loseRecord(random: RandomStream, mayGo: (operations: readonly StoredOperation[]) => boolean): boolean {
+    // What isn't synced may get lost in other ways.
+    if (this.#journal.length > 0) return false
+    const last = this.#logged.findLastIndex(({ operations }) => mayGo(operations))
+    const choice = this.#logged.filter(({ operations }, at) => at < last && mayGo(operations))
+    if (choice.length === 0) return false
+    const lost = random.pick(choice)
+    const at = this.#logged.indexOf(lost)
+    for (const [key, value] of lost.before) {
+      const later = this.#logged.slice(at + 1).find(({ before }) => before.has(key))
+      if (later !== undefined) later.before.set(key, value)
+      else this.#put(key, value)
+    }
+    this.#logged.splice(at, 1)
+    return true
+  }
+
+  #put(key: string, value: Uint8Array | undefined): void {
+    for (const content of [this.#live, this.#durable]) {
+      if (value === undefined) content.delete(key)
+      else content.set(key, value)
+    }
+  }
+
   /** Opening turns the write-ahead files into synced tables. */
   opened(life: Life): void {
+    this.#logged = []
     this.openedBy = life
     for (const batch of this.#journal) batch.durable = true
     this.#foldDurable()
@@ -235,7 +280,8 @@ class SimStore implements Store {
     this.#refuseClosed()
     const name = nameOf(key)
     await this.#delay()
-    return copyOf(this.#content.get(name))
+    const value = this.#content.get(name)
+    return value === undefined ? undefined : this.#drive.read(copyOf(value))
   }
 
   async batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
@@ -243,7 +289,7 @@ class SimStore implements Store {
     if (operations.length === 0) return
     const copies = operations.map((operation): StoredOperation => ({
       key: nameOf(operation.key),
-      value: operation.type === 'put' ? operation.value.slice() : undefined,
+      value: operation.type === 'put' ? copyOf(operation.value) : undefined,
     }))
     await this.#content.write(this.#life, copies, options.sync)
   }
@@ -261,7 +307,7 @@ class SimStore implements Store {
     let read = 0
     for (const [name, value] of pairs) {
       if (++read % 1000 === 0) await this.#delay()
-      yield [bytesOf(name), value.slice()]
+      yield [bytesOf(name), this.#drive.read(copyOf(value))]
     }
   }
 
@@ -303,6 +349,7 @@ export function bytesOf(name: string): Uint8Array {
   return Uint8Array.from(Buffer.from(name, 'latin1'))
 }
 
-function copyOf(value: Uint8Array | undefined): Uint8Array | undefined {
-  return value === undefined ? undefined : value.slice()
+/** slice() would not do: that of a Buffer shares its bytes. */
+function copyOf(value: Uint8Array): Uint8Array {
+  return new Uint8Array(value)
 }

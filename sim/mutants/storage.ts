@@ -1,0 +1,179 @@
+import { broker } from './brokers.ts'
+import type { BrokerMutant } from './mutant.ts'
+
+const storage = 'src/log/log-storage.ts'
+const segments = 'src/log/segments.ts'
+const turn = 'src/log/turn.ts'
+const oneBatch = '      await this.#store.batch(operations, { sync: true })\n      return\n'
+const withSegments = 'await settleAll([this.#store.batch(operations, { sync: true }), ...parallel])'
+
+/** Faults of what one node keeps. */
+export const storageMutants: readonly BrokerMutant[] = [
+  broker(
+    'store-not-synced',
+    'says that LevelDB has synced what it has not',
+    'Jepsen, NATS 2.12.1',
+    ['acknowledged-not-durable', 'leader-without-votes'],
+    [
+      { file: storage, find: oneBatch, put: oneBatch.replace('true', 'false') },
+      { file: storage, find: withSegments, put: withSegments.replace('true', 'false') },
+    ],
+  ),
+  broker(
+    'batches-before-the-synced-one',
+    'writes a turn as an unsynced batch and a synced one',
+    'LevelDB, MakeRoomForWrite',
+    [
+      'node-gave-up',
+      'acknowledged-not-durable',
+      'leader-without-votes',
+      'acknowledged-lost',
+      'committed-changed',
+    ],
+    [
+      {
+        file: storage,
+        find: oneBatch,
+        put:
+          '      const half = operations.length >> 1\n' +
+          '      await this.#store.batch(operations.slice(0, half), { sync: false })\n' +
+          '      await this.#store.batch(operations.slice(half), { sync: true })\n      return\n',
+      },
+    ],
+  ),
+  broker(
+    'turn-in-two-batches',
+    'writes a turn in two batches, both synced',
+    'reference, mutants 3 and 30',
+    ['node-gave-up', 'leader-without-votes', 'vote-twice', 'internal-error'],
+    [
+      {
+        file: storage,
+        find: oneBatch,
+        put:
+          '      const half = operations.length >> 1\n' +
+          '      await this.#store.batch(operations.slice(0, half), { sync: true })\n' +
+          '      await this.#store.batch(operations.slice(half), { sync: true })\n      return\n',
+      },
+    ],
+  ),
+  broker(
+    'segments-not-synced',
+    'says that segments are synced which are not',
+    'Jepsen, NATS 2.12.1',
+    ['node-gave-up', 'acknowledged-lost', 'phantom'],
+    [{ file: segments, find: 'const syncs = [file.sync()]', put: 'const syncs: Promise<void>[] = []' }],
+  ),
+  broker(
+    'names-not-synced',
+    'does not sync the directory of a new segment',
+    'fsync(2)',
+    ['node-gave-up', 'acknowledged-lost'],
+    [
+      {
+        file: segments,
+        find: '      if (created) syncs.push(this.#files.syncDirectory(this.#groupDirectory(groupId)))\n',
+        put: '',
+      },
+    ],
+  ),
+  broker(
+    'segments-beside-what-stands-on-them',
+    'writes a state beside the segments that it stands on, not after them',
+    'this design, §5',
+    ['node-gave-up', 'acknowledged-lost'],
+    [
+      { file: storage, find: '    if (segmentsFirst) await this.#segments.write(segmentWrites)\n', put: '' },
+      {
+        file: storage,
+        find: 'const parallel = segmentsFirst ? [] : [this.#segments.write(segmentWrites)]',
+        put: 'const parallel = [this.#segments.write(segmentWrites)]',
+      },
+    ],
+  ),
+  broker(
+    'failed-sync-tried-again',
+    'syncs a segment again when a sync has failed, and believes it',
+    'fsyncgate, PostgreSQL 2018; Rebello et al., ATC 2020',
+    ['node-gave-up', 'acknowledged-lost', 'phantom'],
+    [
+      {
+        file: segments,
+        find: 'const syncs = [file.sync()]',
+        put: 'const syncs = [file.sync().catch(() => file.sync())]',
+      },
+    ],
+    { faults: ['io-error', 'power-loss', 'power-loss-leader', 'power-loss-all'] },
+  ),
+  broker(
+    'failed-write-swallowed',
+    'takes a turn for durable whose write has failed',
+    'reference, mutant 33',
+    [
+      'acknowledged-not-durable',
+      'leader-without-votes',
+      'acknowledged-lost',
+      'node-gave-up',
+      'internal-error',
+    ],
+    [
+      {
+        file: storage,
+        find: '      throw this.#fail(error)\n    }\n  }\n\n  #fail',
+        put: '      void error\n    }\n  }\n\n  #fail',
+      },
+    ],
+  ),
+  broker(
+    'votes-not-stored',
+    'stores its hard state without the vote',
+    'hashicorp/raft#661',
+    ['leader-without-votes'],
+    [
+      {
+        file: turn,
+        find: 'this.#put(key, encodeHardState(hardState, key))',
+        put: 'this.#put(key, encodeHardState({ ...hardState, votedFor: undefined }, key))',
+      },
+    ],
+  ),
+  broker(
+    'start-trusts-a-cut-turn',
+    'calls the last turn durable at a start without making it so',
+    'found here, seeds 22 and 38',
+    ['node-gave-up', 'acknowledged-lost'],
+    [
+      {
+        file: 'src/log/last-turn.ts',
+        find: '  if (!last.certain) await makeDurable(store, segments, last, damage)\n',
+        put: '',
+      },
+    ],
+  ),
+  broker(
+    'commit-beyond-written',
+    'stores a commit index that is beyond what is on its disk',
+    'found here; src/raft/core.ts, hardState',
+    ['node-gave-up', 'acknowledged-lost', 'internal-error'],
+    [
+      {
+        file: 'src/raft/core.ts',
+        find: 'const commit = asLogIndex(Math.min(this.commit, this.durability.persisted))',
+        put: 'const commit = this.commit',
+      },
+    ],
+  ),
+  broker(
+    'low-end-takes-one-more',
+    'gives back the first entry that it still needs',
+    'reference, mutant 37',
+    ['node-gave-up', 'internal-error', 'progress'],
+    [
+      {
+        file: turn,
+        find: 'from: state.lowEnd.index + 1, to: lowEnd.index, segments })',
+        put: 'from: state.lowEnd.index + 1, to: lowEnd.index + 1, segments })',
+      },
+    ],
+  ),
+]
