@@ -16,6 +16,14 @@ export const scenarios = {
       everyFault: true,
     },
   },
+  'nats-flipped-bit': {
+    line: 'bits flip in what one node reads: Jepsen saw such damage on a minority cost NATS 2.12.1 acknowledged writes',
+    plan: { nodes: 3, faults: ['read-flip', 'crash', 'crash-leader', 'restart'], everyFault: true },
+  },
+  'nats-damaged-snapshot': {
+    line: "a record with a node's stored state is lost before a start: Jepsen saw NATS 2.12.1 delete data over it",
+    plan: { nodes: 3, faults: ['lost-record', 'crash', 'power-loss', 'restart'], everyFault: true },
+  },
   'nats-crash-and-pauses': {
     line: 'one machine loses its power while processes stand still: Jepsen saw NATS 2.12.1 end with two histories',
     plan: {
