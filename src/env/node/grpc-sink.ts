@@ -31,7 +31,9 @@ export class SendQueue<T> {
     this.#queuedBytes += bytes.length
     this.#queuedMessages++
     this.#stream.write(bytes, () => this.#taken(bytes.length))
-    this.#waitingForDrain = this.#queuedBytes > MAX_QUEUED_BYTES || this.#queuedMessages > MAX_QUEUED_MESSAGES
+    // Whoever was told to stop waits for the drain, also where something small was sent in between.
+    if (this.#queuedBytes > MAX_QUEUED_BYTES || this.#queuedMessages > MAX_QUEUED_MESSAGES)
+      this.#waitingForDrain = true
     return !this.#waitingForDrain
   }
 

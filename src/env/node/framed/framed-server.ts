@@ -214,7 +214,8 @@ class FramedSink<T> implements Sink<T> {
     this.#socket.write(frameHead(FrameType.message, body.byteLength))
     this.#socket.write(body)
     this.#socket.uncork()
-    this.#full = this.#socket.writableLength > MAX_QUEUED_BYTES
+    // Whoever was told to stop waits for the drain, also where something small was sent in between.
+    if (this.#socket.writableLength > MAX_QUEUED_BYTES) this.#full = true
     return !this.#full
   }
 
