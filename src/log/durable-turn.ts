@@ -20,13 +20,15 @@ export class DurableTurnFile {
   readonly #directory: string
   /** The newest turn that was read or written here. */
   #newest = 0
+  /** The copy that was found broken: a write of both was cut off, or a bit flipped. */
+  #broken: number | undefined
 
   private constructor(file: File, directory: string) {
     this.#file = file
     this.#directory = directory
   }
 
-  static async open(files: Files, directory: string): Promise<DurableTurnFile> {
+  static async open(files: Pick<Files, 'open'>, directory: string): Promise<DurableTurnFile> {
     return new DurableTurnFile(await files.open(`${directory}/${durableTurnName}`), directory)
   }
 
@@ -41,7 +43,8 @@ export class DurableTurnFile {
     let newest: number | undefined
     for (let at = 0; at < bytes.length; at += copyBytes) {
       const turn = turnIn(bytes.subarray(at, at + copyBytes))
-      if (turn !== undefined) newest = Math.max(turn, newest ?? 0)
+      if (turn === undefined) this.#broken = at
+      else newest = Math.max(turn, newest ?? 0)
     }
     if (newest !== undefined) {
       this.#newest = Math.max(this.#newest, newest)
@@ -59,6 +62,11 @@ export class DurableTurnFile {
     this.#newest = turn
     const copy = encodeTurnNumber(turn, seal)
     assert(copy.length === copyBytes, 'log.noted-turn-bytes', () => `${copy.length} bytes`)
+    if (this.#broken !== undefined) {
+      // Alone at first: a write of both that is cut off as well would break the copy that is whole.
+      await this.#file.write([copy], this.#broken)
+      this.#broken = undefined
+    }
     await this.#file.write(Array<Uint8Array>(copies).fill(copy), 0)
     if (options.sync) await this.#file.sync()
   }
