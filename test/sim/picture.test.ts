@@ -191,7 +191,8 @@ describe.skipIf(chromium === undefined)('in a browser the picture', { timeout: 1
     const page = await open(broken)
     const at = await page.locator('#scrubber').inputValue()
     await page.locator('#story button').first().click()
-    expect(await page.locator('#scrubber').inputValue()).not.toBe(at)
+    // The page paints in the next frame, so what a click or a key does is waited for.
+    await expect.poll(() => page.locator('#scrubber').inputValue()).not.toBe(at)
     await page.locator('#to-violation').click()
     await expect.poll(() => page.locator('#scrubber').inputValue()).toBe(at)
     await page.close()
@@ -219,7 +220,7 @@ describe.skipIf(chromium === undefined)('in a browser the picture', { timeout: 1
     await page.locator('#scrubber').fill('0')
     await expect.poll(() => page.locator('#logs td.entry').count()).toBeLessThan(Math.max(1, cells))
     await page.keyboard.press('ArrowRight')
-    expect(Number(await page.locator('#scrubber').inputValue())).toBeGreaterThan(0)
+    await expect.poll(async () => Number(await page.locator('#scrubber').inputValue())).toBeGreaterThan(0)
     expect(problems).toEqual([])
     await page.close()
   })
