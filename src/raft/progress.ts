@@ -107,7 +107,7 @@ export class Progress {
   match: LogIndex = asLogIndex(0)
   /** The first entry of the next append message. */
   next: LogIndex
-  /** Probe: a message is under way. Freed by any answer, a heartbeat's too, so a lost one costs a heartbeat. */
+  /** Probe: a message is under way. Freed by any answer, a heartbeat's too, so a lost one costs a heartbeat and a way back. */
   paused = false
   /** Send an append even if it has no entries: its refusal tells what got lost. */
   poked = false

@@ -82,6 +82,7 @@ export class Replication {
     const { log, commit } = this.#core
     if (progress.state === 'snapshot' || progress.fetchFrom !== undefined) return 'nothing'
     if (progress.state === 'probe' && progress.paused) return 'nothing'
+    if (this.#asksOnly(progress)) return 'empty'
     if (progress.next <= log.last.index && (progress.state === 'probe' || !progress.inflights.isFull())) {
       const inMemory = this.#markBefore(progress) !== undefined && log.entryAt(progress.next) !== undefined
       return inMemory ? 'entries' : 'catch-up'
@@ -89,6 +90,14 @@ export class Replication {
     const hasNews = progress.state === 'probe' || progress.poked || progress.commitSent < commit
     if (!hasNews) return 'nothing'
     return this.#markBefore(progress) === undefined ? 'catch-up' : 'empty'
+  }
+
+  /**
+   * A probe that was heard from before its answer came: entries may still be under way to it, on a way that heartbeats
+   * overtake. An append without any finds out as well. With entries, a slow way would get the same ones at each heartbeat.
+   */
+  #asksOnly(progress: Progress): boolean {
+    return progress.state === 'probe' && progress.poked && this.#markBefore(progress) !== undefined
   }
 
   #markBefore(progress: Progress): LogMark | undefined {

@@ -256,6 +256,23 @@ describe('the way to a follower', () => {
     expect(group.status('b').commit).toBe(2)
   })
 
+  test('gets no entry twice while it is slow, though heartbeats overtake what is under way', () => {
+    const group = ledBy('a')
+    group.step('a', { type: 'unreachable', to: group.configuration.voters[1]! })
+    group.propose('a', 20)
+    const isBeat = ofType('heartbeat', 'heartbeatReply')
+    for (let beat = 0; beat < 5; beat++) {
+      group.tick('a', 2)
+      group.deliver((message) => message.to === 'b' && isBeat(message))
+      group.deliver((message) => message.from === 'b' && isBeat(message))
+    }
+    const underWay = appends(group.wire.filter(to('b')))
+    expect(underWay.length).toBeGreaterThan(1)
+    expect(underWay.flatMap(({ entries }) => entries).length).toBeLessThanOrEqual(20)
+    group.settle()
+    expect(group.status('b')).toMatchObject({ commit: 21, last: { index: 21 } })
+  })
+
   test('a heartbeat never names a commit index beyond what its receiver has', () => {
     const group = ledBy('a')
     group.propose('a', 5)

@@ -90,6 +90,19 @@ describe('a call over the simulated network', () => {
     expect(await connection.unary(echo, 'during')).toBe('during')
     expect(bench.timeline.nowMs).toBeGreaterThan(3000)
   })
+  it('is slow on a slow way, and no longer than the way is', async () => {
+    await listen(answer)
+    const connection = connect()
+    await connection.unary(echo, 'before')
+    const untilUs = bench.timeline.nowUs + 3_000_000
+    bench.fabric.slowDown('client', 'server', { untilUs, latencyUs: 1000, bytesPerMs: 20 })
+    await connection.unary(echo, 'x'.repeat(20_000))
+    expect(bench.timeline.nowMs).toBeGreaterThan(1000)
+    // At 20 bytes a millisecond this one would take a minute.
+    await connection.unary(echo, 'x'.repeat(1_000_000))
+    expect(bench.timeline.nowUs).toBeGreaterThan(untilUs)
+    expect(bench.timeline.nowUs).toBeLessThan(untilUs + 100_000)
+  })
   it('ends at its deadline, and the handler hears of it', async () => {
     let aborted!: () => void
     const heard = new Promise<void>((resolve) => (aborted = resolve))

@@ -131,11 +131,14 @@ export class Fabric {
     return usual + (this.#slowness(from, to)?.latencyUs ?? 0)
   }
 
-  /** How long the bytes themselves take. */
-  transmissionUs(from: string, to: string, bytes: number): number {
+  /** How long the bytes themselves take, from `beginUs` on. A way that was slow is fast again for what is left of them. */
+  transmissionUs(from: string, to: string, bytes: number, beginUs: number): number {
     if (from === to) return 0
-    const bytesPerMs = this.#slowness(from, to)?.bytesPerMs ?? this.#speed.bytesPerMs
-    return Math.ceil((bytes * 1000) / bytesPerMs)
+    const slowness = this.#slowness(from, to)
+    const slowUs = slowness === undefined ? 0 : Math.max(0, slowness.untilUs - beginUs)
+    const slowBytes = slowness === undefined ? 0 : Math.floor((slowUs * slowness.bytesPerMs) / 1000)
+    if (slowness !== undefined && bytes <= slowBytes) return Math.ceil((bytes * 1000) / slowness.bytesPerMs)
+    return slowUs + Math.ceil(((bytes - slowBytes) * 1000) / this.#speed.bytesPerMs)
   }
 
   #slowness(from: string, to: string): Slowness | undefined {

@@ -40,8 +40,8 @@ class Pipe {
     if (this.closed) return
     const { timeline } = this.#fabric
     const latencyUs = this.#fabric.latencyUs(this.#from, this.#to)
-    const sendingUs = this.#fabric.transmissionUs(this.#from, this.#to, sizeOf(frame))
-    const arrivalUs = Math.max(this.#lastArrivalUs, timeline.nowUs + latencyUs) + sendingUs
+    const beginUs = Math.max(this.#lastArrivalUs, timeline.nowUs + latencyUs)
+    const arrivalUs = beginUs + this.#fabric.transmissionUs(this.#from, this.#to, sizeOf(frame), beginUs)
     this.#lastArrivalUs = arrivalUs
     this.#queue.push({ frame, arrivalUs })
     this.#fabric.events.onSent?.(this.#wire.id, this.#from, this.#to, frame)
