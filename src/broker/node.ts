@@ -10,6 +10,8 @@ import type { ServerConfig } from './config.ts'
 import { handOver } from './hand-over.ts'
 import type { HostedPartition } from './hosted-partition.ts'
 import { Hosting } from './hosting.ts'
+import { hostingHost } from './hosting-host.ts'
+import { EntryReads, entryReadsHost } from './entry-reads.ts'
 import { LeaderTable, leaderNotices } from './leaders.ts'
 import { membershipHost } from './membership/driver-host.ts'
 import { MembershipDriver } from './membership/driver.ts'
@@ -17,7 +19,6 @@ import type { Lives } from './membership/lives.ts'
 import { MetadataLeader } from './membership/metadata-leader.ts'
 import type { MetadataCommand, MetadataResult } from './metadata/decide.ts'
 import type { MetadataEvent, NodeEntry } from './metadata/events.ts'
-import type { MetadataState } from './metadata/state.ts'
 import { METADATA_GROUP } from './metadata-group.ts'
 import { MetadataPlace, changeHere } from './metadata-place.ts'
 import { MetadataReplay } from './metadata-replay.ts'
@@ -60,6 +61,7 @@ export class Node {
   readonly #lives: Lives
   readonly #hosting: Hosting
   readonly #driver: MembershipDriver
+  readonly #entryReads: EntryReads
   readonly #onStanding = new Set<() => void>()
   /** Nodes that this one was told of when it was let in. */
   #introduced: readonly NodeEntry[] = []
@@ -115,6 +117,7 @@ export class Node {
     this.metadataLeader = new MetadataLeader(this, env.clock, env.random)
     this.#driver = new MembershipDriver(membershipHost(this), env.clock, this.#logger)
     this.#hosting = this.#makeHosting()
+    this.#entryReads = new EntryReads(entryReadsHost(this), env.clock, this.#logger)
     this.metadata = this.#makeMetadata()
     const found = storage.recovered.get(METADATA_GROUP)
     const foundIndex = found?.ok === true ? found.bootstrap.last.index : 0
@@ -237,7 +240,7 @@ export class Node {
     return this.metadata.isHeld
   }
 
-  /** Has never had anything, so it may be one of those that begin a cluster. */
+  /** Has never had anything: it may be one of those that begin a cluster. */
   get mayFound(): boolean {
     return this.metadata.standing === 'fresh'
   }
@@ -293,14 +296,13 @@ export class Node {
     const { raft, metadataReplica, dataReplica } = this.#tuning
     const limits = groupId === METADATA_GROUP ? metadataReplica : dataReplica
     const core = new Raft({ ...raft, life }, bootstrap, (bound) => this.#env.random.below(bound))
-    const { applied } = bootstrap
     return new Replica(
       groupId,
       core,
       machine,
       this.#replicaHost,
       limits,
-      applied,
+      bootstrap.applied,
       foldedMark(bootstrap),
       this.#logger,
     )
@@ -319,48 +321,31 @@ export class Node {
         this.links.sendQuiet(to, notice)
         this.loop.schedule()
       },
-      readEntries: (groupId, from, to, maxBytes) => this.storage.readEntries(groupId, from, to, maxBytes),
+      readEntries: (groupId, from, to, maxBytes) => this.#entryReads.read(groupId, from, to, maxBytes),
       readLowEnd: (groupId) => this.storage.readLowEnd(groupId),
       fail: (error) => this.#onFailure(error),
     }
   }
 
   #makeHosting(): Hosting {
-    const current = (): MetadataState => this.metadata.machine.state
-    const replay = (): MetadataReplay => this.#replay
-    const place = (): MetadataPlace => this.metadata
-    return new Hosting(
-      {
-        nodeId: this.nodeId,
-        get isReplaying() {
-          return !replay().isOver
-        },
-        get isReplaced() {
-          return place().isReplaced
-        },
-        get state() {
-          return current()
-        },
-        makeReplica: (groupId, bootstrap, life, machine) => {
-          const replica = this.#newReplica(groupId, bootstrap, life, machine)
-          this.loop.add(replica)
-          return replica
-        },
-        forget: (groupId) => this.leaders.forgetGroup(groupId),
-        isLed: (groupId) => this.leaders.get(groupId)?.leader !== undefined,
-        restartReplica: (groupId) => this.metadataLeader.restart(groupId),
-        fail: (error) => this.#onFailure(error),
-      },
-      {
-        loop: this.loop,
-        storage: this.storage,
-        lives: this.#lives,
-        succession: this.#succession,
-        limits: this.#tuning.partition,
-        clock: this.#env.clock,
-        logger: this.#logger,
+    const host = hostingHost(
+      this,
+      () => this.#replay.isOver,
+      (groupId, bootstrap, life, machine) => {
+        const replica = this.#newReplica(groupId, bootstrap, life, machine)
+        this.loop.add(replica)
+        return replica
       },
     )
+    return new Hosting(host, {
+      loop: this.loop,
+      storage: this.storage,
+      lives: this.#lives,
+      succession: this.#succession,
+      limits: this.#tuning.partition,
+      clock: this.#env.clock,
+      logger: this.#logger,
+    })
   }
 
   // -- changes of the cluster's state --------------------------------------------------------------------------
@@ -493,7 +478,8 @@ export class Node {
   #leadershipChanged(replica: Replica): void {
     const { term, leader } = replica.status()
     this.leaders.learn(replica.groupId, term, leader)
-    if (replica.isLeader) this.#driver.look(replica.groupId)
-    if (replica.isLeader) this.links.announce([{ groupId: replica.groupId, term, leader: this.nodeId }])
+    if (!replica.isLeader) return
+    this.#driver.look(replica.groupId)
+    this.links.announce([{ groupId: replica.groupId, term, leader: this.nodeId }])
   }
 }

@@ -15,6 +15,7 @@ import { AppendRouter } from './routing/append-router.ts'
 import { MetadataCalls } from './routing/metadata-calls.ts'
 import { Gate } from './services/gate.ts'
 import { ClusterService } from './services/cluster-service.ts'
+import { EntryService } from './services/entry-service.ts'
 import { GroupService } from './services/group-service.ts'
 import { LogService } from './services/log-service.ts'
 import { MembershipService } from './services/membership-service.ts'
@@ -134,8 +135,9 @@ function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node):
   const cluster = new ClusterService(node, calls, streams, env.clock, config.clusterName)
   const coordinator = new GroupCoordinator(node, env.clock, env.logger)
   const groups = groupServiceOf(env, node, calls, log, streams, coordinator)
+  const entries = new EntryService(node.storage)
   return {
-    handlers: [log, topics, cluster, membership, groups].flatMap((service) => service.handlers()),
+    handlers: [log, topics, cluster, membership, groups, entries].flatMap((service) => service.handlers()),
     start: () => coordinator.start(),
     endStreams: () => {
       coordinator.close()

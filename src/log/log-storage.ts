@@ -10,6 +10,7 @@ import { byOffsetKey, byTimeKey, groupKey, groupRange, keyKind } from './keys.ts
 import { lastSignpost, readEntries } from './reader.ts'
 import { putAside } from './quarantine.ts'
 import { decodeSnapshot, encodeText } from './records.ts'
+import { placeOfPayload } from './restore.ts'
 import { recover } from './recovery.ts'
 import type { Recovery } from './recovery.ts'
 import { SegmentFiles, settleAll } from './segments.ts'
@@ -330,6 +331,20 @@ class NodeLogStorage implements LogStorage {
     assert(from >= 0, 'log.read-from', () => `group ${groupId}: ${from}`)
     assert(maxBytes >= 0, 'log.read-bytes', () => `group ${groupId}: ${maxBytes} bytes`)
     return readEntries(this.#store, this.#segments, () => this.#state(groupId), from, to, maxBytes)
+  }
+
+  has(groupId: GroupId): boolean {
+    return this.#groups.has(groupId)
+  }
+
+  async restorePayload(groupId: GroupId, entry: Entry): Promise<boolean> {
+    const place = await placeOfPayload(this.#store, groupId, entry)
+    if (place === undefined || this.#closing !== undefined) return false
+    // The low end may have passed the entry meanwhile, and its segment may be gone.
+    const { segment, position } = place
+    const isThere = this.#groups.get(groupId)?.segments.some(({ number }) => number === segment) === true
+    if (isThere) await this.#writing(() => this.#segments.rewrite(groupId, segment, entry.payload, position))
+    return isThere
   }
 
   async readLowEnd(groupId: GroupId): Promise<Snapshot> {

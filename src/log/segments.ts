@@ -50,6 +50,21 @@ export class SegmentFiles {
     })
   }
 
+  /** Writes over what a file has, or should have, at `position`, and syncs it. Its name, too: the file itself may be gone. */
+  async rewrite(
+    groupId: GroupId,
+    segment: number,
+    chunks: readonly Uint8Array[],
+    position: number,
+  ): Promise<void> {
+    assert(chunks.length > 0, 'log.segment-rewrite-chunks', () => `${groupId}/${segment}`)
+    assert(position >= 0, 'log.segment-rewrite', () => `${groupId}/${segment} at ${position}`)
+    await this.#using(groupId, segment, async (file) => {
+      await file.write(chunks, position)
+      await settleAll([file.sync(), this.#files.syncDirectory(this.#groupDirectory(groupId))])
+    })
+  }
+
   async #makeDirectory(groupId: GroupId): Promise<void> {
     if (this.#knownDirectories.has(groupId)) return
     await this.#files.makeDirectory(this.#groupDirectory(groupId))

@@ -84,6 +84,13 @@ export interface LogStorage {
    * the end of what is stored. Throws EntriesCompactedError below the low end, DamagedEntryError on a checksum.
    */
   readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
+  /** Whether the group is here and whole. */
+  has(groupId: GroupId): boolean
+  /**
+   * Writes a payload of a segment whose bytes have rotted anew, durably, from `entry` as another replica has it. False where
+   * this log has another entry there, or none in a segment. A failed write is final, as in commit().
+   */
+  restorePayload(groupId: GroupId, entry: Entry): Promise<boolean>
   /** The state at the log's low end, for a follower that is further behind. */
   readLowEnd(groupId: GroupId): Promise<Snapshot>
   /** The last signpost at or below `offset`; undefined where the log's low end is nearer. A seek, never a scan. */

@@ -45,6 +45,16 @@ export interface RestartReplicaRequest {
 }
 export const restartReplicaMethod = unary<RestartReplicaRequest, { readonly life: number }>('RestartReplica')
 
+export interface ReadEntryRequest {
+  readonly groupId: number
+  readonly index: number
+}
+export interface ReadEntryResponse {
+  /** Head (docs/storage-format.md) and payload. */
+  readonly entry: Uint8Array
+}
+export const readEntryMethod = unary<ReadEntryRequest, ReadEntryResponse>('ReadEntry')
+
 export const metadataIndexMethod = unary<Empty, { readonly index: number }>('MetadataIndex')
 
 export interface DescribeReplicasResponse {

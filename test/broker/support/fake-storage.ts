@@ -51,6 +51,12 @@ export class FakeStorage implements LogStorage {
     }
     return Promise.resolve(found)
   }
+  has(): boolean {
+    return true
+  }
+  restorePayload(): Promise<boolean> {
+    return Promise.resolve(false)
+  }
   findByOffset(_groupId: GroupId, offset: number): Promise<IndexPoint | undefined> {
     return Promise.resolve(this.signposts.findLast((point) => point.offset <= offset))
   }

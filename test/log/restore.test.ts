@@ -1,0 +1,72 @@
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { DamagedEntryError, StorageFailedError, type LogStorage } from '../../src/log/index.ts'
+import { nodeDisk } from '../../src/env/node/disk.ts'
+import { asLogIndex, asTerm, type Entry } from '../../src/raft/types.ts'
+import { bytesOf, emptySnapshot, entriesAfter, entryAfter, flat } from './entries.ts'
+import { faultyDisk, type Faults } from './faulty-disk.ts'
+import { allEntries, group, openLog, quickFolder, recoveredOf, testEnv } from './storage-env.ts'
+
+const hardState = { term: asTerm(1), votedFor: undefined, commit: asLogIndex(4) }
+const segmentOf = (folder: string): string => join(folder, 'segments', String(group), '0000000001.seg')
+
+/** A log of four entries; the first three have their payloads in a segment, 200 bytes each. */
+async function written(folder: string, faults: Faults = {}): Promise<{ log: LogStorage; entries: Entry[] }> {
+  const log = await openLog(testEnv(faultyDisk(nodeDisk(), faults)), folder)
+  const lengths = [200, 200, 200, 10]
+  const entries = entriesAfter(
+    emptySnapshot,
+    lengths.map((length, at) => ({ payload: [bytesOf(length, at)] })),
+  )
+  await log.commit([{ groupId: group, create: emptySnapshot, entries, hardState }])
+  return { log, entries }
+}
+
+async function rot(folder: string, position: number): Promise<void> {
+  await using file = await open(segmentOf(folder), 'r+')
+  await file.write(Buffer.from([0xaa, 0x55, 0xaa]), 0, 3, position)
+}
+
+describe('a payload that has rotted in its segment', () => {
+  it('is told, and is there again once another replica’s was written over it, also after a restart', async () => {
+    const folder = await quickFolder()
+    const { log, entries } = await written(folder)
+    await rot(folder, 250)
+    await expect(allEntries(log, group)).rejects.toThrow(DamagedEntryError)
+    expect(await log.restorePayload(group, entries[1]!)).toBe(true)
+    expect((await allEntries(log, group)).map(flat)).toEqual(entries.map(flat))
+    await log.close()
+    const again = await openLog(testEnv(), folder)
+    expect(recoveredOf(again, group).bootstrap.last.index).toBe(4)
+    expect((await allEntries(again, group)).map(flat)).toEqual(entries.map(flat))
+  })
+
+  it('is not replaced by that of another entry', async () => {
+    const folder = await quickFolder()
+    const { log, entries } = await written(folder)
+    await rot(folder, 250)
+    const other = entryAfter(entries[0]!, { payload: [bytesOf(200, 99)] })
+    expect(await log.restorePayload(group, other)).toBe(false)
+    await expect(allEntries(log, group)).rejects.toThrow(DamagedEntryError)
+  })
+
+  it('is nothing that an entry in LevelDB, one that is not there or another group has', async () => {
+    const { log, entries } = await written(await quickFolder())
+    expect(await log.restorePayload(group, entries[3]!)).toBe(false)
+    expect(await log.restorePayload(group, entryAfter(entries[3]!, { payload: [bytesOf(200, 1)] }))).toBe(
+      false,
+    )
+  })
+
+  it('ends all writing where its disk does not take it, as any write does', async () => {
+    const folder = await quickFolder()
+    const faults: Faults = {}
+    const { log, entries } = await written(folder, faults)
+    faults.beforeSync = () => {
+      throw new Error('EIO: sync')
+    }
+    await expect(log.restorePayload(group, entries[1]!)).rejects.toThrow(StorageFailedError)
+    await expect(log.commit([{ groupId: group, hardState }])).rejects.toThrow(StorageFailedError)
+  })
+})
