@@ -106,8 +106,17 @@ export class Verification {
       this.waitingFor = `all ${end} records of partition ${partition} on ${node.id}`
       const sighting = new Sighting(this.#scene, `auditor of ${node.id}`)
       // What a replica has given once it needn't give again: it goes on where it stopped.
-      while (!(await this.#readOn(client, node.id, partition, sighting, end))) await sleep(client, 100)
+      while (!(await this.#readOn(client, node.id, partition, sighting, end))) {
+        if (await this.#hasMovedAway(client, node.id, partition)) break
+        await sleep(client, 100)
+      }
     }
+  }
+
+  /** An operator who sent a node away before all was healed may only now be done with it. */
+  async #hasMovedAway(client: SimClient, nodeId: string, partition: number): Promise<boolean> {
+    const partitions = await this.#arrived(client)
+    return partitions.find((each) => each.partition === partition)?.replicaNodeIds.includes(nodeId) === false
   }
 
   /** When all have gone quiet, a node is killed: its partitions take records all the same, and it comes back. */
