@@ -12,7 +12,9 @@ import {
   highestOf,
 } from '../../src/cli/bench/report.ts'
 import { allCases, describeCase, type SuiteReport } from '../../src/cli/bench/suite.ts'
+import type { ScaleReport } from '../../src/cli/bench/scale.ts'
 import { formatCount } from '../../src/cli/format.ts'
+import { scaleSvg } from '../../bench/plot-scale.ts'
 import { read, root } from './pages.ts'
 
 const page = 'docs/performance.md'
@@ -132,5 +134,24 @@ describe('the page on performance', () => {
     expect(figuresOf(undefined).split(notTaken).length - 1).toBe(
       allCases.length * (appendHead.length - 1) + failoverHead.length - 1,
     )
+  })
+})
+
+describe('the plot of what a record costs as things grow', () => {
+  const measured = existsSync(join(root, 'docs/scale.json'))
+
+  it('shows the figures of docs/scale.json (npx tsx bench/plot-scale.ts draws it anew)', () => {
+    expect(existsSync(join(root, 'docs/scale.svg'))).toBe(measured)
+    expect(read(page).includes('(scale.svg)')).toBe(measured)
+    if (measured)
+      expect(read('docs/scale.svg')).toBe(scaleSvg(JSON.parse(read('docs/scale.json')) as ScaleReport))
+  })
+
+  it('differs where a figure does', () => {
+    const report = (ratio: number): Parameters<typeof scaleSvg>[0] => ({
+      series: [{ name: 'records', points: [1, 3, 10].map((times) => ({ times, ratio })) }],
+    })
+    expect(scaleSvg(report(1.1))).toContain('1.10')
+    expect(scaleSvg(report(1.1))).not.toBe(scaleSvg(report(1.15)))
   })
 })

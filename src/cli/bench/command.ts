@@ -15,6 +15,8 @@ import { stampBytes } from './payloads.ts'
 import { benchRead } from './read.ts'
 import { idleAnswer } from './idle-report.ts'
 import { appendAnswer, failoverAnswer, readAnswer, tailAnswer } from './report.ts'
+import { scaleAnswer } from './scale-report.ts'
+import { benchScale } from './scale.ts'
 import { batchedInFlight, benchAll, suiteAnswer } from './suite.ts'
 import { benchTail } from './tail.ts'
 import { inFlightBound } from './targets.ts'
@@ -59,6 +61,12 @@ interface GroupFlags extends CommonFlags, ClusterFlags {
   readonly preloadMb: number
   readonly rate: number
 }
+interface ScaleFlags extends OutputFlags {
+  readonly data?: string
+  readonly records: number
+  readonly storedMb: number
+  readonly runs: number
+}
 interface AllFlags extends OutputFlags {
   readonly data?: string
   readonly quick?: boolean
@@ -81,6 +89,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerFailover(bench, world)
   registerGroup(bench, world)
   registerIdle(bench, world)
+  registerScale(bench, world)
   registerAll(bench, world)
 }
 
@@ -263,6 +272,22 @@ function registerIdle(bench: Command, world: BenchContext): void {
     const { groups, settleS, durationS } = flags
     const settings = { groups, settleMs: settleS * 1000, durationMs: durationS * 1000 }
     printAnswer(world.context, flags.output, idleAnswer(await benchIdle(world, flags.data, settings)))
+  })
+}
+
+function registerScale(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'scale',
+    'what a record costs with ten times the partitions, records, readers, stored bytes',
+  )
+    .option('--records <n>', 'the fewest that a topic holds', wholeNumber(1000, 100_000_000), 200_000)
+    .option('--stored-mb <n>', 'the least that a topic holds, in 10⁶ bytes', wholeNumber(10, 1_000_000), 200)
+    .option('--runs <n>', 'of each amount; the one in the middle counts', wholeNumber(1, 100), 3)
+    .option('--data <dir>', 'where the nodes keep their data', nonEmpty)
+  withOutput(command).action(async ({ records, storedMb, runs, data, output }: ScaleFlags) => {
+    const settings = { records, storedBytes: storedMb * 1e6, runs }
+    printAnswer(world.context, output, scaleAnswer(await benchScale(world, data, settings)))
   })
 }
 

@@ -59,7 +59,8 @@ export async function benchRead(
   return withBenchCluster(context, choice, async (cluster) => {
     const environment = describeEnvironment(version, cluster.facts, replicationFactor)
     return withTopic(context, cluster.client, settings.partitions, async ({ name }) => {
-      await preload(context, cluster.client, name, settings)
+      const count = Math.ceil(settings.preloadBytes / settings.sizeBytes)
+      await preload(context, cluster.client, name, { ...settings, count })
       const cases: ReadReport['cases'][number][] = []
       for (const readers of settings.readers) {
         const runs: ReadRun[] = []
@@ -76,13 +77,17 @@ export async function benchRead(
   })
 }
 
-async function preload(
+/** Appends `count` records as fast as it goes, and waits until all are acknowledged. */
+export async function preload(
   context: CliContext,
   client: Client,
   topic: string,
-  { sizeBytes, partitions, preloadBytes }: ReadSettings,
+  {
+    sizeBytes,
+    partitions,
+    count,
+  }: { readonly sizeBytes: number; readonly partitions: number; readonly count: number },
 ): Promise<void> {
-  const count = Math.ceil(preloadBytes / sizeBytes)
   say(context, `appending ${plural(count, 'record')}, ${formatBytes(count * sizeBytes)} in all`)
   const payloads = new Payloads(sizeBytes)
   await using producer = client.producer({ maxInFlightBytes, deliveryTimeoutMs: answerPatienceMs })
