@@ -205,6 +205,8 @@ export class SimNode {
       this.#world.observer?.role(this.id, group, role, term)
       if (role === 'leader') this.#world.leads(group, term, this.id)
     }
+    if (message === 'members change')
+      this.#world.durableLogs.membersChange(Number(fields['group']), fields['changes'] as readonly string[])
     if (level === 'debug') {
       this.#world.note(`${life.name} ${message} ${textOf(fields)}`)
       return
