@@ -97,7 +97,11 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
     shape,
     producers,
     faults: inOrder([...faults, ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs)]),
-    work: inOrder([...work, ...drawStrikes(changesRandom, changes, durationMs)]),
+    work: inOrder([
+      // Where each kind has to strike, none may fall into a lull.
+      ...(options.everyFault === true ? work : thinned(work, new RandomStream(seed, 'lulls'), durationMs)),
+      ...drawStrikes(changesRandom, changes, durationMs),
+    ]),
     ...drawGroup(seed, options.members, durationMs),
   }
 }
@@ -141,7 +145,7 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   clog: { forMs: [20, 2000], most: 8 },
   swizzle: { forMs: [200, 4000], most: 2 },
   'slow-link': { forMs: [500, 6000], most: 3 },
-  'client-cut': { forMs: [100, 4000], most: 3 },
+  'client-cut': { forMs: [100, 6000], most: 3 },
   reset: { forMs: [0, 0], most: 12 },
   'half-open': { forMs: [0, 0], most: 3 },
   'disk-stall': { forMs: [50, 4000], most: 4 },
@@ -224,6 +228,33 @@ function drawStrikes(random: RandomStream, chosen: readonly FaultKind[], duratio
   return workFaults
     .filter((kind) => chosen.includes(kind))
     .flatMap((kind) => drawSome(random, kind, strikes[kind], durationMs))
+}
+
+/** Work that operators do, or that does nothing to the groups: it goes on in a lull. */
+const goesOn: ReadonlySet<Work['kind']> = new Set([
+  'describe',
+  'transfer',
+  'topic-create',
+  'topic-delete',
+  'client-crash',
+])
+
+/** In some runs there is little to do, or nothing for a while, so that groups go quiet and faults find them so. */
+function thinned(work: readonly Work[], random: RandomStream, durationMs: number): readonly Work[] {
+  const share = random.pick([1000, 1000, 1000, 100, 30])
+  const lulls: (readonly [fromMs: number, toMs: number])[] = []
+  if (random.chance(400)) {
+    for (let left = random.between(1, 2); left > 0; left--) {
+      const fromMs = random.below(durationMs)
+      lulls.push([fromMs, fromMs + random.between(1500, 6000)])
+    }
+  }
+  if (random.chance(300)) lulls.push([durationMs - random.between(1500, 6000), durationMs])
+  return work.filter(
+    ({ kind, atMs }) =>
+      goesOn.has(kind) ||
+      (random.chance(share) && !lulls.some(([fromMs, toMs]) => fromMs <= atMs && atMs < toMs)),
+  )
 }
 
 function drawSome(random: RandomStream, kind: Work['kind'], most: number, durationMs: number): Work[] {

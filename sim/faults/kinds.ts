@@ -7,8 +7,8 @@ export const faultKinds = {
   clog: 'a way between two machines holds everything back, then lets it through',
   swizzle: 'several ways clog one after the other and open in another order',
   'slow-link': 'a way has a long delay and little bandwidth',
-  'client-cut': 'a client reaches no node',
-  reset: 'a connection breaks in the middle',
+  'client-cut': 'a client reaches no node, or hears from none',
+  reset: 'a connection breaks in the middle, perhaps with an answer on it',
   'half-open': 'a connection carries nothing any more and nobody is told',
   // disk
   'disk-stall': 'nothing that is written comes to an end for a while',
@@ -42,7 +42,7 @@ export const faultKinds = {
   // clients
   'client-crash': 'a client is killed with records under way',
   zombie: 'a producer is replaced by one with a higher epoch and goes on all the same',
-  duplicate: 'the same batch is sent to two nodes at once',
+  duplicate: 'the same batch is sent to two nodes at once, or again long after',
   cancel: 'a client aborts a record or a stream that is under way',
   'slow-reader': 'a reader takes its batches slowly',
 } as const satisfies Record<string, string>

@@ -126,6 +126,17 @@ describe('a store whose disk fails', () => {
     expect(await again.get(bytes(3))).toBeUndefined()
   })
 
+  it('fails at the work that an error is armed for, and at no other', async () => {
+    const drive = bench.drive()
+    const store = await mount(drive).openStore('/data')
+    const file = await mount(drive).files.open('/data/file')
+    drive.armError('sync')
+    await store.batch([put(1, 1)], { sync: true })
+    await file.write([bytes(1)], 0)
+    await expect(file.sync()).rejects.toThrow('EIO')
+    await file.sync()
+  })
+
   it('is full for a while', async () => {
     const drive = bench.drive()
     const store = await mount(drive).openStore('/data')
