@@ -41,6 +41,8 @@ export interface Shape {
   readonly segmentThresholdBytes: number
   readonly segmentBytes: number
   readonly saveStateEntries: number
+  /** Older entries come from the disk. */
+  readonly windowBytes: number
   readonly metadataCompactEntries: number
   readonly appendTimeoutMs: number
   readonly maxInflightBytesPerPartition: number
@@ -68,7 +70,10 @@ export interface PlanOptions {
 /** Draws a run from its seed. The same seed and options give the same plan. */
 export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const random = new RandomStream(seed, 'plan')
-  const shape = drawShape(random, new RandomStream(seed, 'stored state'))
+  const shape = {
+    ...drawShape(random, new RandomStream(seed, 'stored state')),
+    windowBytes: new RandomStream(seed, 'log window').pick([1, 2000, 20_000, 4 * 1024 * 1024]),
+  }
   const nodes = options.nodes ?? random.pick([3, 3, 3, 3, 3, 3, 5, 5, 1])
   const partitions = options.partitions ?? random.pick([1, 2, 3, 4, 4, 6])
   const durationMs = options.durationMs ?? 30_000
@@ -111,7 +116,7 @@ export const isMemberFault = (kind: string): boolean => (memberFaults as readonl
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
   (worldFaults as readonly string[]).includes(kind)
 
-function drawShape(random: RandomStream, stateRandom: RandomStream): Shape {
+function drawShape(random: RandomStream, stateRandom: RandomStream): Omit<Shape, 'windowBytes'> {
   const fastestUs = random.pick([50, 100, 300, 1000])
   const syncUs = random.pick([100, 400, 2000])
   const tickMs = random.pick([25, 50, 50])

@@ -139,6 +139,7 @@ export class SimNode {
         segmentThresholdBytes: shape.segmentThresholdBytes,
         segmentBytes: shape.segmentBytes,
         saveStateEntries: shape.saveStateEntries,
+        windowBytes: shape.windowBytes,
         metadataCompactEntries: shape.metadataCompactEntries,
         appendTimeoutMs: shape.appendTimeoutMs,
         maxInflightBytesPerPartition: shape.maxInflightBytesPerPartition,
