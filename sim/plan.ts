@@ -81,7 +81,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
   const allowed = options.faults ?? [...worldFaults, ...workFaults]
   const density = random.pick([300, 500, 800])
-  const usual = allowed.filter((kind) => !isMemberFault(kind))
+  const usual = allowed.filter((kind) => !isMemberFault(kind) && kind !== 'bit-rot')
   const chosen = usual.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
@@ -101,7 +101,11 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
     durationMs,
     shape,
     producers,
-    faults: inOrder([...faults, ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs)]),
+    faults: inOrder([
+      ...faults,
+      ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs),
+      ...drawRot(new RandomStream(seed, 'bit rot'), allowed, options, durationMs),
+    ]),
     work: inOrder([
       // Where each kind has to strike, none may fall into a lull.
       ...(options.everyFault === true ? work : thinned(work, new RandomStream(seed, 'lulls'), durationMs)),
@@ -160,6 +164,7 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   wipe: { forMs: [1, 3000], most: 2 },
   'read-flip': { forMs: [0, 0], most: 6 },
   'lost-record': { forMs: [10, 2000], most: 2 },
+  'bit-rot': { forMs: [0, 0], most: 4 },
   'clock-step': { forMs: [0, 0], most: 4 },
   'clock-drift': { forMs: [1000, 20_000], most: 3 },
   pause: { forMs: [20, 3000], most: 5 },
@@ -191,6 +196,16 @@ function drawFaults(random: RandomStream, kinds: readonly WorldFault[], duration
     }
   }
   return inOrder(faults)
+}
+
+function drawRot(
+  random: RandomStream,
+  allowed: readonly FaultKind[],
+  { faults, everyFault }: PlanOptions,
+  durationMs: number,
+): Fault[] {
+  const isChosen = everyFault === true || random.chance(faults === undefined ? 200 : 700)
+  return isChosen && allowed.includes('bit-rot') ? drawFaults(random, ['bit-rot'], durationMs) : []
 }
 
 function inOrder<T extends { readonly atMs: number }>(events: T[]): T[] {

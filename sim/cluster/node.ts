@@ -32,6 +32,7 @@ export class SimNode {
   #diskFailed = false
   /** Its disk has given, or lost, something else than was written. */
   #isDamaged = false
+  #isRotten = false
   /** Stays down for good. */
   #retired = false
   /** Begins with a list; otherwise it joins. */
@@ -62,6 +63,7 @@ export class SimNode {
       },
       onDamage: (what) => {
         this.#isDamaged = true
+        if (what === 'bit-rot') this.#isRotten = true
         if (what === 'read-flip') world.struck(what)
       },
     })
@@ -74,6 +76,11 @@ export class SimNode {
 
   get isUp(): boolean {
     return this.#life !== undefined
+  }
+
+  /** What is on its disk may have changed for good. */
+  get isRotten(): boolean {
+    return this.#isRotten
   }
 
   get isRetired(): boolean {

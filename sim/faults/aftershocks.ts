@@ -16,7 +16,7 @@ export interface Aftershock {
   /** Whoever is not expected to answer for a while. */
   readonly lost: SimNode
   /** Ends what still goes on. */
-  over(): void
+  readonly over: () => void
 }
 
 /** Strikes nodes of a cluster that has been healed, all of which are up. */

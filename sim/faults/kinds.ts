@@ -18,6 +18,7 @@ export const faultKinds = {
   wipe: 'a node loses its disk and comes back with an empty one; in a run it is always the same node',
   'read-flip': 'a bit of what a node reads from its disk is flipped, a few times; always the same node',
   'lost-record': "LevelDB's log loses a record before a start; the same node",
+  'bit-rot': 'a bit of a segment flips and stays so; the same node',
   // time
   'clock-step': 'the wall clock of a node jumps',
   'clock-drift': 'the clocks of a node run too fast or too slow',

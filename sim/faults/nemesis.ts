@@ -92,6 +92,7 @@ export class Nemesis {
         return this.#strikeDisk(fault, this.#node(fault.target))
       case 'read-flip':
       case 'lost-record':
+      case 'bit-rot':
         return this.#damage(fault)
       case 'clock-step':
       case 'clock-drift':
@@ -247,6 +248,7 @@ export class Nemesis {
       node.drive.armFlips(1 + (amount % 3))
       return true
     }
+    if (kind === 'bit-rot') return node.drive.rot()
     if (!node.isUp) return false
     node.kill()
     this.#after(forMs, () => node.start())

@@ -192,6 +192,29 @@ export const storageMutants: readonly BrokerMutant[] = [
     ],
   ),
   broker(
+    'damaged-payload-served',
+    'reads payloads from its segments and looks at no checksum',
+    'Jepsen, NATS 2.12.1',
+    ['phantom', 'internal-error', 'node-gave-up', 'offset-reassigned'],
+    [
+      {
+        file: 'src/log/reader.ts',
+        find: '    return withPayload(head, payload)\n',
+        put: '    return { ...head, payload: payload.length === 0 ? [] : [payload] }\n',
+      },
+      { file: 'src/log/reader.ts', find: "import { withPayload } from './entry-codec.ts'\n", put: '' },
+    ],
+    { faults: ['bit-rot', 'crash', 'restart'] },
+  ),
+  broker(
+    'damaged-leader-stays',
+    'goes on leading though it cannot read an entry of its log, which others can',
+    'found here; Ganesan et al., "Redundancy Does Not Imply Fault Tolerance", FAST 2017',
+    ['progress'],
+    [{ file: 'src/broker/replica.ts', find: "    this.step({ type: 'transfer', to: heir.id })\n", put: '' }],
+    { faults: ['bit-rot', 'crash', 'restart'] },
+  ),
+  broker(
     'low-end-takes-one-more',
     'gives back the first entry that it still needs',
     'reference, mutant 37',

@@ -1,4 +1,4 @@
-import { FlotillaError, type Producer, type TopicMessage } from '../../src/client/index.ts'
+import { AbortError, FlotillaError, type Producer, type TopicMessage } from '../../src/client/index.ts'
 import type { SimClient } from '../cluster/client.ts'
 import type { SimNode } from '../cluster/node.ts'
 import { Aftershocks } from '../faults/aftershocks.ts'
@@ -7,6 +7,8 @@ import { Sighting } from './reader-actor.ts'
 import { TOPIC, type Scene } from './scene.ts'
 import type { Workload } from './workload.ts'
 
+/** So long a replica is asked for what may have changed on its disk. */
+const ROTTEN_MS = 2000
 /** Within this a group in which nothing happens goes quiet. */
 const QUIET_MS = 3000
 
@@ -125,6 +127,10 @@ export class Verification {
       if (!node.isUp || !replicaNodeIds.includes(node.id)) continue
       this.#waitingFor = `all ${end} records of partition ${partition} on ${node.id}`
       const sighting = new Sighting(this.#scene, `auditor of ${node.id}`)
+      if (node.isRotten) {
+        await this.#readRotten(client, node.id, partition, sighting)
+        continue
+      }
       // What a replica has given once it needn't give again: it goes on where it stopped.
       while (!(await this.#readOn(client, node.id, partition, sighting, end))) {
         await sleep(client, 100)
@@ -181,8 +187,10 @@ export class Verification {
     partition: number,
     sighting: Sighting,
     end: number,
+    signal?: AbortSignal,
   ): Promise<boolean> {
     const reader = client.client.reader({
+      ...(signal === undefined ? {} : { signal }),
       topic: TOPIC,
       partitions: [partition],
       nodeId,
@@ -193,11 +201,18 @@ export class Verification {
     try {
       for await (const batch of reader.batches()) sighting.batch(batch)
     } catch (error) {
-      if (!(error instanceof FlotillaError)) throw error
+      if (!(error instanceof FlotillaError || error instanceof AbortError)) throw error
       this.#scene.failure(error)
       return false
     }
     return sighting.endOf(partition) >= end
+  }
+
+  /** A replica that can't read what has changed on its disk gives nothing in its place, however often it is asked. */
+  async #readRotten(client: SimClient, nodeId: string, partition: number, sighting: Sighting): Promise<void> {
+    const abort = new AbortController()
+    client.life.after(ROTTEN_MS * 1000, () => abort.abort())
+    await this.#readOn(client, nodeId, partition, sighting, 0, abort.signal)
   }
 
   #isShorter(partition: number, seen: number, end: number): void {

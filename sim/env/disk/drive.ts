@@ -21,7 +21,7 @@ export interface DriveEvents {
   /** A write met a broken or a full disk. */
   onFailedWrite(why: 'io-error' | 'no-space'): void
   /** What it gave or holds isn't what was written. */
-  onDamage(what: 'read-flip' | 'lost-record'): void
+  onDamage(what: 'read-flip' | 'lost-record' | 'bit-rot'): void
 }
 
 type WriteFailure = 'io-error' | 'no-space'
@@ -128,6 +128,18 @@ export class SimDrive {
     bytes[this.random.below(bytes.length)]! ^= 1 << this.random.below(8)
     this.events.onDamage('read-flip')
     return bytes
+  }
+
+  /** A bit of some file of segments is another one from now on. False: there is none that was there before the last write. */
+  rot(): boolean {
+    const files = this.tree.filesIn('/data/segments/')
+    while (files.length > 0) {
+      const [file] = files.splice(this.random.below(files.length), 1)
+      if (file?.rot(this.random) !== true) continue
+      this.events.onDamage('bit-rot')
+      return true
+    }
+    return false
   }
 
   /** LevelDB's log loses a record. False: there is none that may go. */

@@ -53,6 +53,13 @@ export class FileTree {
     return names.sort()
   }
 
+  /** Whose paths begin so, in order. */
+  filesIn(directory: string): FileContent[] {
+    return [...this.#live]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .flatMap(([path, name]) => (name !== 'directory' && path.startsWith(directory) ? [name] : []))
+  }
+
   remove(path: string): void {
     this.#live.delete(path)
     this.#changed.add(path)
