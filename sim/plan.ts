@@ -41,6 +41,8 @@ export interface Shape {
   readonly segmentThresholdBytes: number
   readonly segmentBytes: number
   readonly saveStateEntries: number
+  /** Older entries come from the disk. */
+  readonly windowBytes: number
   readonly metadataCompactEntries: number
   readonly appendTimeoutMs: number
   readonly maxInflightBytesPerPartition: number
@@ -68,7 +70,10 @@ export interface PlanOptions {
 /** Draws a run from its seed. The same seed and options give the same plan. */
 export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const random = new RandomStream(seed, 'plan')
-  const shape = drawShape(random, new RandomStream(seed, 'stored state'))
+  const shape = {
+    ...drawShape(random, new RandomStream(seed, 'stored state')),
+    windowBytes: new RandomStream(seed, 'log window').pick([1, 2000, 20_000, 4 * 1024 * 1024]),
+  }
   const nodes = options.nodes ?? random.pick([3, 3, 3, 3, 3, 3, 5, 5, 1])
   const partitions = options.partitions ?? random.pick([1, 2, 3, 4, 4, 6])
   const durationMs = options.durationMs ?? 30_000
@@ -76,7 +81,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   // Swarm testing: each run leaves some kinds out, so that the others aren't always drowned by them.
   const allowed = options.faults ?? [...worldFaults, ...workFaults]
   const density = random.pick([300, 500, 800])
-  const usual = allowed.filter((kind) => !isMemberFault(kind))
+  const usual = allowed.filter((kind) => !isMemberFault(kind) && kind !== 'bit-rot')
   const chosen = usual.filter(() => random.chance(density) || options.everyFault === true)
   const faults = drawFaults(random, chosen.filter(isWorldFault), durationMs)
   const work = drawWork(random, chosen, durationMs)
@@ -96,8 +101,16 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
     durationMs,
     shape,
     producers,
-    faults: inOrder([...faults, ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs)]),
-    work: inOrder([...work, ...drawStrikes(changesRandom, changes, durationMs)]),
+    faults: inOrder([
+      ...faults,
+      ...drawFaults(changesRandom, changes.filter(isWorldFault), durationMs),
+      ...drawRot(new RandomStream(seed, 'bit rot'), allowed, options, durationMs),
+    ]),
+    work: inOrder([
+      // Where each kind has to strike, none may fall into a lull.
+      ...(options.everyFault === true ? work : thinned(work, new RandomStream(seed, 'lulls'), durationMs)),
+      ...drawStrikes(changesRandom, changes, durationMs),
+    ]),
     ...drawGroup(seed, options.members, durationMs),
   }
 }
@@ -107,7 +120,7 @@ export const isMemberFault = (kind: string): boolean => (memberFaults as readonl
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
   (worldFaults as readonly string[]).includes(kind)
 
-function drawShape(random: RandomStream, stateRandom: RandomStream): Shape {
+function drawShape(random: RandomStream, stateRandom: RandomStream): Omit<Shape, 'windowBytes'> {
   const fastestUs = random.pick([50, 100, 300, 1000])
   const syncUs = random.pick([100, 400, 2000])
   const tickMs = random.pick([25, 50, 50])
@@ -141,7 +154,7 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   clog: { forMs: [20, 2000], most: 8 },
   swizzle: { forMs: [200, 4000], most: 2 },
   'slow-link': { forMs: [500, 6000], most: 3 },
-  'client-cut': { forMs: [100, 4000], most: 3 },
+  'client-cut': { forMs: [100, 6000], most: 3 },
   reset: { forMs: [0, 0], most: 12 },
   'half-open': { forMs: [0, 0], most: 3 },
   'disk-stall': { forMs: [50, 4000], most: 4 },
@@ -151,6 +164,7 @@ const habits: Record<WorldFault, { readonly forMs: readonly [number, number]; re
   wipe: { forMs: [1, 3000], most: 2 },
   'read-flip': { forMs: [0, 0], most: 6 },
   'lost-record': { forMs: [10, 2000], most: 2 },
+  'bit-rot': { forMs: [0, 0], most: 4 },
   'clock-step': { forMs: [0, 0], most: 4 },
   'clock-drift': { forMs: [1000, 20_000], most: 3 },
   pause: { forMs: [20, 3000], most: 5 },
@@ -182,6 +196,16 @@ function drawFaults(random: RandomStream, kinds: readonly WorldFault[], duration
     }
   }
   return inOrder(faults)
+}
+
+function drawRot(
+  random: RandomStream,
+  allowed: readonly FaultKind[],
+  { faults, everyFault }: PlanOptions,
+  durationMs: number,
+): Fault[] {
+  const isChosen = everyFault === true || random.chance(faults === undefined ? 200 : 700)
+  return isChosen && allowed.includes('bit-rot') ? drawFaults(random, ['bit-rot'], durationMs) : []
 }
 
 function inOrder<T extends { readonly atMs: number }>(events: T[]): T[] {
@@ -224,6 +248,33 @@ function drawStrikes(random: RandomStream, chosen: readonly FaultKind[], duratio
   return workFaults
     .filter((kind) => chosen.includes(kind))
     .flatMap((kind) => drawSome(random, kind, strikes[kind], durationMs))
+}
+
+/** Work that operators do, or that does nothing to the groups: it goes on in a lull. */
+const goesOn: ReadonlySet<Work['kind']> = new Set([
+  'describe',
+  'transfer',
+  'topic-create',
+  'topic-delete',
+  'client-crash',
+])
+
+/** In some runs there is little to do, or nothing for a while, so that groups go quiet and faults find them so. */
+function thinned(work: readonly Work[], random: RandomStream, durationMs: number): readonly Work[] {
+  const share = random.pick([1000, 1000, 1000, 100, 30])
+  const lulls: (readonly [fromMs: number, toMs: number])[] = []
+  if (random.chance(400)) {
+    for (let left = random.between(1, 2); left > 0; left--) {
+      const fromMs = random.below(durationMs)
+      lulls.push([fromMs, fromMs + random.between(1500, 6000)])
+    }
+  }
+  if (random.chance(300)) lulls.push([durationMs - random.between(1500, 6000), durationMs])
+  return work.filter(
+    ({ kind, atMs }) =>
+      goesOn.has(kind) ||
+      (random.chance(share) && !lulls.some(([fromMs, toMs]) => fromMs <= atMs && atMs < toMs)),
+  )
 }
 
 function drawSome(random: RandomStream, kind: Work['kind'], most: number, durationMs: number): Work[] {

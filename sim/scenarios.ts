@@ -17,8 +17,12 @@ export const scenarios = {
     },
   },
   'nats-flipped-bit': {
-    line: 'bits flip in what one node reads: Jepsen saw such damage on a minority cost NATS 2.12.1 acknowledged writes',
-    plan: { nodes: 3, faults: ['read-flip', 'crash', 'crash-leader', 'restart'], everyFault: true },
+    line: 'bits flip in what one node reads, or stores for good: Jepsen saw such damage on a minority cost NATS 2.12.1 acknowledged writes',
+    plan: {
+      nodes: 3,
+      faults: ['read-flip', 'bit-rot', 'crash', 'crash-leader', 'restart'],
+      everyFault: true,
+    },
   },
   'nats-damaged-snapshot': {
     line: "a record with a node's stored state is lost before a start: Jepsen saw NATS 2.12.1 delete data over it",

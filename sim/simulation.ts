@@ -123,9 +123,11 @@ async function converge(world: World, scene: Scene, workload: Workload): Promise
   workload.group.ensureOne()
   const verification = new Verification(scene, living, workload)
   verification.start()
-  const done = await world.run(LIVENESS_MS, () => verification.isDone)
-  if (world.violations.length > 0) return
-  if (!done) {
+  while (!verification.isDone) {
+    const { stage } = verification
+    const goesOn = await world.run(LIVENESS_MS, () => verification.isDone || verification.stage > stage)
+    if (world.violations.length > 0) return
+    if (goesOn) continue
     world.report(
       'progress',
       `${LIVENESS_MS} ms after all was healed the auditor waits for ${verification.waitingFor}`,

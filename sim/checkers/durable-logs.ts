@@ -1,12 +1,14 @@
+import { crc32 } from 'node:zlib'
 import {
   decodeConfiguration,
   type Configuration,
   type Digest,
+  type NodeId,
   type SnapshotMark,
 } from '../../src/raft/index.ts'
 import { decodeRecordsAppended } from '../../src/broker/partition/event.ts'
 import { clusterIdKey, keyKind } from '../../src/log/keys.ts'
-import { decodeGroup, decodeHardState, decodeStoredEntry } from '../../src/log/records.ts'
+import { decodeGroup, decodeHardState, decodeState, decodeStoredEntry } from '../../src/log/records.ts'
 import { bytesOf, type StoredOperation } from '../env/disk/store.ts'
 import type { Report } from './violation.ts'
 
@@ -44,8 +46,12 @@ export class DurableLogs {
   readonly #configurations = new Map<number, Map<string, Configuration>>()
   readonly #newest = new Map<number, { readonly index: number; readonly configuration: Configuration }>()
   readonly #knowCluster = new Set<string>()
+  /** By group: the newest configuration that a leader has said to propose, written down or not. */
+  readonly #proposed = new Map<number, Configuration>()
   /** By group, index and term: what it is. */
   readonly #known = new Map<string, Digest>()
+  /** By group and index: the checksum of the state that was stored there. */
+  readonly #states = new Map<string, number>()
   /** By group and index: what was committed there. */
   readonly #committed = new Map<string, Digest>()
 
@@ -70,8 +76,28 @@ export class DurableLogs {
       const groupId = numberAt(key, 1)
       if (value === undefined) this.#forget(nodeId, groupId)
       else this.#lowEnd(nodeId, groupId, decodeGroup(value, bytesOf(key)))
+    } else if (kind === keyKind.applied && value !== undefined) {
+      this.#state(nodeId, numberAt(key, 1), decodeState(value, bytesOf(key)))
     } else if (key === clusterIdKeyText && value !== undefined) {
       this.#knowCluster.add(nodeId)
+    }
+  }
+
+  /** A state is what a log folds to, and nothing else: equal logs, equal states. */
+  #state(
+    nodeId: string,
+    groupId: number,
+    { index, state }: { readonly index: number; readonly state: Uint8Array },
+  ): void {
+    const name = `${groupId}:${index}`
+    const sum = crc32(state)
+    const known = this.#states.get(name)
+    if (known === undefined) this.#states.set(name, sum)
+    else if (known !== sum) {
+      this.#report(
+        'divergence',
+        `${nodeId}: group ${groupId} has another state at entry ${index} than was stored elsewhere`,
+      )
     }
   }
 
@@ -98,6 +124,26 @@ export class DurableLogs {
   /** Who votes in a group by the newest configuration that was written down anywhere. */
   votersOf(groupId: number): readonly string[] | undefined {
     return this.#newest.get(groupId)?.configuration.voters
+  }
+
+  /**
+   * A leader changes the members of its group, one voter at most: that is in force as soon as it is in the leader's memory,
+   * and any majority of it meets any of the one before (thesis §4.1). A joint phase asks for the majority before it anyway.
+   */
+  membersChange(groupId: number, changes: readonly string[]): void {
+    const newest = this.#newest.get(groupId)?.configuration
+    if (newest === undefined || newest.votersOutgoing.length > 0) return
+    const voters = new Set<string>(newest.voters)
+    let changed = 0
+    for (const change of changes) {
+      const [type, id = ''] = change.split(' ')
+      const isVoter = voters.has(id)
+      if (type === 'addVoter') voters.add(id)
+      else voters.delete(id)
+      if (voters.has(id) !== isVoter) changed++
+    }
+    if (changed !== 1) return
+    this.#proposed.set(groupId, { ...newest, voters: [...voters].sort() as NodeId[] })
   }
 
   #configuration(groupId: number, index: number, configuration: Configuration): Configuration {
@@ -199,6 +245,8 @@ export class DurableLogs {
       else nodeIds.add(nodeId)
     }
     const configurations = [...(this.#configurations.get(groupId)?.values() ?? [])]
+    const proposed = this.#proposed.get(groupId)
+    if (proposed !== undefined) configurations.push(proposed)
     const isHeld = (each: Configuration): boolean =>
       [...holders.values()].some((nodeIds) => isMajority(each, (id) => nodeIds.has(id)))
     if (configurations.some(isHeld) || this.#leftPhases(groupId, configurations).some(isHeld)) return

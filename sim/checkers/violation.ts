@@ -3,6 +3,8 @@ export const laws = {
   'acknowledged-lost': 'what was acknowledged is on every replica, at its offset, for ever',
   'offset-reassigned': 'an offset holds one record, whoever reads it and whenever',
   duplicate: 'no record is there twice',
+  'producer-forgotten':
+    'a batch that was acknowledged and is sent again is answered with its offset, whoever leads by then',
   phantom: 'nothing is there that nobody sent, or with other bytes',
   'failed-but-there': 'what failed without effect is not there',
   'key-order': 'the records of a producer for a key are there in the order in which they were sent',
@@ -10,7 +12,7 @@ export const laws = {
     'once the next epoch of a producer has written to a partition, its earlier ones write there no more',
   'reader-gap': 'a reader sees every offset once, in order',
   'stale-read': 'a linearizable read sees all that was acknowledged, or read by anybody, before it began',
-  divergence: 'replicas that have folded the same index have the same digest',
+  divergence: 'replicas that have folded the same index have the same digest, and store the same state',
   'watermark-back': 'the high watermark of a running replica never goes back',
   'two-leaders': 'a term has one leader',
   'vote-twice': 'a replica gives one vote in a term, whatever happens to its process',

@@ -139,6 +139,7 @@ export class SimNode {
         segmentThresholdBytes: shape.segmentThresholdBytes,
         segmentBytes: shape.segmentBytes,
         saveStateEntries: shape.saveStateEntries,
+        windowBytes: shape.windowBytes,
         metadataCompactEntries: shape.metadataCompactEntries,
         appendTimeoutMs: shape.appendTimeoutMs,
         maxInflightBytesPerPartition: shape.maxInflightBytesPerPartition,
@@ -205,6 +206,8 @@ export class SimNode {
       this.#world.observer?.role(this.id, group, role, term)
       if (role === 'leader') this.#world.leads(group, term, this.id)
     }
+    if (message === 'members change')
+      this.#world.durableLogs.membersChange(Number(fields['group']), fields['changes'] as readonly string[])
     if (level === 'debug') {
       this.#world.note(`${life.name} ${message} ${textOf(fields)}`)
       return

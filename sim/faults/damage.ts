@@ -2,7 +2,7 @@ import type { Plan } from '../plan.ts'
 import type { WorldFault } from './kinds.ts'
 
 /** Kinds that take away, or change, what a disk has promised to keep. */
-const damages: readonly WorldFault[] = ['wipe', 'read-flip', 'lost-record']
+const damages: readonly WorldFault[] = ['wipe', 'read-flip', 'lost-record', 'bit-rot']
 
 export const isDamage = (kind: string): boolean => (damages as readonly string[]).includes(kind)
 

@@ -7,8 +7,8 @@ export const faultKinds = {
   clog: 'a way between two machines holds everything back, then lets it through',
   swizzle: 'several ways clog one after the other and open in another order',
   'slow-link': 'a way has a long delay and little bandwidth',
-  'client-cut': 'a client reaches no node',
-  reset: 'a connection breaks in the middle',
+  'client-cut': 'a client reaches no node, or hears from none',
+  reset: 'a connection breaks in the middle, perhaps with an answer on it',
   'half-open': 'a connection carries nothing any more and nobody is told',
   // disk
   'disk-stall': 'nothing that is written comes to an end for a while',
@@ -18,6 +18,7 @@ export const faultKinds = {
   wipe: 'a node loses its disk and comes back with an empty one; in a run it is always the same node',
   'read-flip': 'a bit of what a node reads from its disk is flipped, a few times; always the same node',
   'lost-record': "LevelDB's log loses a record before a start; the same node",
+  'bit-rot': 'a bit of a segment flips and stays so; the same node',
   // time
   'clock-step': 'the wall clock of a node jumps',
   'clock-drift': 'the clocks of a node run too fast or too slow',
@@ -42,7 +43,7 @@ export const faultKinds = {
   // clients
   'client-crash': 'a client is killed with records under way',
   zombie: 'a producer is replaced by one with a higher epoch and goes on all the same',
-  duplicate: 'the same batch is sent to two nodes at once',
+  duplicate: 'the same batch is sent to two nodes at once, or again long after',
   cancel: 'a client aborts a record or a stream that is under way',
   'slow-reader': 'a reader takes its batches slowly',
 } as const satisfies Record<string, string>

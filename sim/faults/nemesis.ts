@@ -1,6 +1,7 @@
 import { RandomStream } from '../core/random.ts'
 import type { SimNode } from '../cluster/node.ts'
 import type { World } from '../cluster/world.ts'
+import type { Wire } from '../env/network/wire.ts'
 import { victimOf } from './damage.ts'
 import type { Fault, WorldFault } from './kinds.ts'
 
@@ -31,6 +32,9 @@ const networkFaults: ReadonlySet<WorldFault> = new Set([
 /** Counted when a write fails, or a read brings something else. */
 const countedWhenMet: readonly WorldFault[] = ['io-error', 'disk-full', 'read-flip']
 
+/** Where an error strikes: what a failed sync leaves behind is a matter of its own. */
+const errorsAt = ['any', 'sync'] as const
+
 /** Carries out the faults of a plan. What strikes is counted; what finds nothing to strike is not. */
 export class Nemesis {
   readonly #world: World
@@ -52,12 +56,15 @@ export class Nemesis {
       this.#after(fault.atMs, () => {
         if (this.#stopped) return
         const host = this.#victim(fault)
-        if (!this.#strike(fault)) return
-        this.#world.observer?.struck(fault.kind, fault.forMs, host)
-        this.#world.note(`fault ${fault.kind} for ${fault.forMs} ms`)
-        if (!countedWhenMet.includes(fault.kind)) this.#world.struck(fault.kind)
+        if (this.#strike(fault)) this.#struck(fault, host)
       })
     }
+  }
+
+  #struck({ kind, forMs }: Fault, host: string | undefined): void {
+    this.#world.observer?.struck(kind, forMs, host)
+    this.#world.note(`fault ${kind} for ${forMs} ms`)
+    if (!countedWhenMet.includes(kind)) this.#world.struck(kind)
   }
 
   /** No more faults begin; what is broken is not mended by this. */
@@ -85,6 +92,7 @@ export class Nemesis {
         return this.#strikeDisk(fault, this.#node(fault.target))
       case 'read-flip':
       case 'lost-record':
+      case 'bit-rot':
         return this.#damage(fault)
       case 'clock-step':
       case 'clock-drift':
@@ -155,18 +163,48 @@ export class Nemesis {
       }
       case 'client-cut': {
         const client = this.#clients[fault.target % Math.max(1, this.#clients.length)]
-        return client !== undefined && this.#separate([client], untilUs)
+        return client !== undefined && this.#cutOff(client, fault.amount, untilUs)
       }
       case 'reset':
       case 'half-open': {
-        const wires = [...fabric.wires].filter((wire) => !wire.isBlackHole)
-        const wire = wires[fault.amount % Math.max(1, wires.length)]
+        const wire = this.#wire(fault)
         if (wire === undefined) return false
-        if (kind === 'reset') wire.reset('connection reset')
-        else wire.isBlackHole = true
+        if (kind === 'half-open') wire.isBlackHole = true
+        else if (fault.other % 2 === 0) wire.reset('connection reset')
+        else return this.#resetWithAnswer(wire, fault)
         return true
       }
     }
+  }
+
+  /** Between two nodes, or of a client: of these there are many, which would drown the others. */
+  #wire({ target, amount }: Fault): Wire | undefined {
+    const wires = [...this.#world.fabric.wires].filter((wire) => !wire.isBlackHole)
+    const isBetweenNodes = ({ client }: Wire): boolean =>
+      this.#world.nodes.some(({ id }) => id === client.host)
+    const wanted = wires.filter((wire) => isBetweenNodes(wire) === (target % 2 === 0))
+    const choice = wanted.length > 0 ? wanted : wires
+    return choice[amount % Math.max(1, choice.length)]
+  }
+
+  /** With the next answer on it, or the next that a node tells another: the sender takes it for sent. Counted then. */
+  #resetWithAnswer(wire: Wire, fault: Fault): false {
+    wire.resetWithNextMessage(() => {
+      if (this.#stopped) return false
+      this.#struck(fault, undefined)
+      return true
+    })
+    return false
+  }
+
+  /** A client reaches nobody; or it hears nothing, while all that it sends arrives; or it only hears. */
+  #cutOff(client: string, amount: number, untilUs: number): boolean {
+    const { fabric, nodes } = this.#world
+    for (const { id } of nodes) {
+      if (amount % 3 !== 1) fabric.block(client, id, untilUs)
+      if (amount % 3 !== 2) fabric.block(id, client, untilUs)
+    }
+    return true
   }
 
   #separate(side: readonly string[], untilUs: number): boolean {
@@ -195,7 +233,7 @@ export class Nemesis {
     const untilUs = this.#world.timeline.nowUs + forMs * 1000
     if (kind === 'disk-stall') drive.stallUntil(untilUs)
     else if (kind === 'disk-slow') drive.slowUntil(untilUs, 5 + (amount % 100))
-    else if (kind === 'io-error') drive.armError()
+    else if (kind === 'io-error') drive.armError(this.#random.pick(errorsAt))
     else drive.fullUntil(untilUs)
     return true
   }
@@ -210,6 +248,7 @@ export class Nemesis {
       node.drive.armFlips(1 + (amount % 3))
       return true
     }
+    if (kind === 'bit-rot') return node.drive.rot()
     if (!node.isUp) return false
     node.kill()
     this.#after(forMs, () => node.start())

@@ -38,10 +38,12 @@ export const brokerMutants: readonly BrokerMutant[] = [
   ),
   broker(
     'answer-by-index',
-    'takes whatever is committed at its index for its own entry',
+    'lets those wait who waited when it lost the leadership, and takes whatever is committed at their index for their entry',
     'Raft, §8; reference, mutant 21',
-    ['acknowledged-not-durable', 'acknowledged-lost', 'offset-reassigned'],
+    ['acknowledged-not-durable', 'acknowledged-lost', 'offset-reassigned', 'duplicate'],
+    // Who loses the leadership has answered all before it folds anything of the next leader: either alone is enough.
     [
+      { file: machine, find: '    this.#replies.failAll(error)\n', put: '' },
       {
         file: replies,
         find: 'const committed = waiting.index === index && waiting.term === term',
@@ -105,7 +107,7 @@ export const brokerMutants: readonly BrokerMutant[] = [
     'producers-lost-by-state',
     'stores its state without the producers',
     'Redpanda #3039, by Jepsen 21.10.1',
-    ['duplicate', 'internal-error', 'key-order'],
+    ['divergence', 'producer-forgotten', 'duplicate', 'internal-error', 'key-order'],
     [
       {
         file: 'src/broker/partition/state.ts',

@@ -1,11 +1,31 @@
 import { broker } from './brokers.ts'
-import type { BrokerMutant } from './mutant.ts'
+import type { BrokerMutant, Edit } from './mutant.ts'
 
+const raft = 'src/raft/raft.ts'
 const storage = 'src/log/log-storage.ts'
 const segments = 'src/log/segments.ts'
 const turn = 'src/log/turn.ts'
 const oneBatch = '      await this.#store.batch(operations, { sync: true })\n      return\n'
 const withSegments = 'await settleAll([this.#store.batch(operations, { sync: true }), ...parallel])'
+
+/** What is committed is folded though it isn't on this node's disk; the assertions that see it are gone, too. */
+const foldsUnwritten: readonly Edit[] = [
+  {
+    file: raft,
+    find: 'return asLogIndex(Math.min(this.core.commit, this.core.durability.persisted))',
+    put: 'return this.core.commit',
+  },
+  {
+    file: raft,
+    find: "    assert(index <= core.durability.persisted, 'raft.applied-unpersisted', () => `${index}`)\n",
+    put: '',
+  },
+  {
+    file: raft,
+    find: "    assert(to <= core.durability.persisted, 'raft.committed-unpersisted', () => `${to}`)\n",
+    put: '',
+  },
+]
 
 /** Faults of what one node keeps. */
 export const storageMutants: readonly BrokerMutant[] = [
@@ -79,10 +99,12 @@ export const storageMutants: readonly BrokerMutant[] = [
   ),
   broker(
     'segments-beside-what-stands-on-them',
-    'writes a state beside the segments that it stands on, not after them',
+    'folds what it has not written yet, and stores a state beside the segments that it stands on, not after them',
     'this design, §5',
     ['node-gave-up', 'acknowledged-lost'],
+    // The log keeps the order for whoever folds so early; the core doesn't, and either alone is enough.
     [
+      ...foldsUnwritten,
       { file: storage, find: '    if (segmentsFirst) await this.#segments.write(segmentWrites)\n', put: '' },
       {
         file: storage,
@@ -152,16 +174,45 @@ export const storageMutants: readonly BrokerMutant[] = [
   ),
   broker(
     'commit-beyond-written',
-    'stores a commit index that is beyond what is on its disk',
+    'stores a commit index that is beyond what is on its disk, and lets a start believe it that cuts the log',
     'found here; src/raft/core.ts, hardState',
     ['node-gave-up', 'acknowledged-lost', 'internal-error'],
+    // A start that cuts the last turn lowers the commit index with it: alone that would be enough.
     [
       {
         file: 'src/raft/core.ts',
         find: 'const commit = asLogIndex(Math.min(this.commit, this.durability.persisted))',
         put: 'const commit = this.commit',
       },
+      {
+        file: 'src/log/last-turn.ts',
+        find: 'const commit = asLogIndex(Math.min(hardState.commit, first - 1))',
+        put: 'const commit = asLogIndex(hardState.commit)',
+      },
     ],
+  ),
+  broker(
+    'damaged-payload-served',
+    'reads payloads from its segments and looks at no checksum',
+    'Jepsen, NATS 2.12.1',
+    ['phantom', 'internal-error', 'node-gave-up', 'offset-reassigned'],
+    [
+      {
+        file: 'src/log/reader.ts',
+        find: '    return withPayload(head, payload)\n',
+        put: '    return { ...head, payload: payload.length === 0 ? [] : [payload] }\n',
+      },
+      { file: 'src/log/reader.ts', find: "import { withPayload } from './entry-codec.ts'\n", put: '' },
+    ],
+    { faults: ['bit-rot', 'crash', 'restart'] },
+  ),
+  broker(
+    'damaged-leader-stays',
+    'goes on leading though it cannot read an entry of its log, which others can',
+    'found here; Ganesan et al., "Redundancy Does Not Imply Fault Tolerance", FAST 2017',
+    ['progress'],
+    [{ file: 'src/broker/replica.ts', find: "    this.step({ type: 'transfer', to: heir.id })\n", put: '' }],
+    { faults: ['bit-rot', 'crash', 'restart'] },
   ),
   broker(
     'low-end-takes-one-more',

@@ -16,8 +16,21 @@ const CALL_MS = 3000
 const MOST_ATTEMPTS = 12
 const PAUSE_US = 150_000
 
+/** What a batch was sent with, and where it is. */
+interface AcknowledgedBatch extends Batch {
+  readonly epoch: number
+  readonly sequence: number
+}
+
+interface Batch {
+  readonly records: readonly SentRecord[]
+  readonly encoded: Uint8Array
+}
+
 interface Identity {
   readonly producerId: string
+  /** The newest. */
+  acknowledged: AcknowledgedBatch | undefined
   epoch: number
   sequence: number
   busy: boolean
@@ -51,16 +64,48 @@ export class StubActor {
     this.#settle(batch, outcome)
   }
 
-  /** With an identity: to two nodes at once, again and again until it is known what became of it. */
+  /**
+   * With an identity: to two nodes at once, again and again until it is known what became of it. Or the newest that was
+   * acknowledged, long after, as by a way that held it back, or a user who doesn't know how far he came.
+   */
   async appendTwice(work: Work): Promise<void> {
     const identity = this.#identity(this.#scene.partition(work.key))
     if (identity.busy) return
     identity.busy = true
     this.#scene.pending++
     this.#scene.world.struck('duplicate')
-    await this.#deliver(work, identity)
+    if (work.amount % 3 === 0) await this.#sendAgain(work.key, work.actor)
+    else await this.#deliver(work, identity)
     this.#scene.pending--
     identity.busy = false
+  }
+
+  /** True: a leader has said where the newest acknowledged batch of its identity is, or there was none. */
+  async remembers(partition: number, node: number): Promise<boolean> {
+    return this.#sendAgain(partition, node)
+  }
+
+  async #sendAgain(key: number, node: number): Promise<boolean> {
+    const { producerId, acknowledged: batch } = this.#identity(this.#scene.partition(key))
+    if (batch === undefined) return true
+    const { epoch, sequence } = batch
+    const outcome = await this.#append(this.#connection(node), { key }, batch, {
+      producerId,
+      epoch,
+      sequence,
+    })
+    if (!('reason' in outcome)) {
+      // The same offsets, or the ledger says so.
+      this.#settle(batch, outcome)
+      return true
+    }
+    this.#scene.failure(outcome)
+    if (outcome.reason === 'UNKNOWN_PRODUCER' || outcome.reason === 'OUT_OF_ORDER_SEQUENCE') {
+      const what = `${producerId}, epoch ${epoch}, sequence ${sequence}`
+      this.#scene.world.report('producer-forgotten', `${what} was acknowledged, and now: ${outcome.message}`)
+    }
+    // A later epoch of which the stub never heard that it was appended.
+    return outcome.reason === 'PRODUCER_FENCED'
   }
 
   async #deliver(work: Work, identity: Identity): Promise<void> {
@@ -78,6 +123,7 @@ export class StubActor {
       const appended = outcomes.filter((outcome) => !('reason' in outcome))
       for (const outcome of appended) this.#settle(batch, outcome)
       if (appended.length > 0) {
+        identity.acknowledged = { ...batch, epoch, sequence }
         identity.sequence++
         return
       }
@@ -103,13 +149,19 @@ export class StubActor {
   #identity(partition: number): Identity {
     let identity = this.#identities.get(partition)
     if (identity === undefined) {
-      identity = { producerId: `stub-${partition}`, epoch: 0, sequence: 0, busy: false }
+      identity = {
+        producerId: `stub-${partition}`,
+        acknowledged: undefined,
+        epoch: 0,
+        sequence: 0,
+        busy: false,
+      }
       this.#identities.set(partition, identity)
     }
     return identity
   }
 
-  #batch({ count, bytes, key }: Work, source: string): { records: SentRecord[]; encoded: Uint8Array } {
+  #batch({ count, bytes, key }: Work, source: string): Batch {
     const records: SentRecord[] = []
     for (let left = count; left > 0; left--) {
       const number = ++this.#number
@@ -133,8 +185,8 @@ export class StubActor {
 
   async #append(
     connection: Connection,
-    { key }: Work,
-    batch: { readonly encoded: Uint8Array },
+    { key }: Pick<Work, 'key'>,
+    batch: Pick<Batch, 'encoded'>,
     producer: { readonly producerId: string; readonly epoch: number; readonly sequence: number } | undefined,
   ): Promise<AppendResponse | FlotillaError> {
     const request = {
@@ -154,7 +206,7 @@ export class StubActor {
     }
   }
 
-  #settle(batch: { readonly records: readonly SentRecord[] }, outcome: AppendResponse | FlotillaError): void {
+  #settle(batch: Pick<Batch, 'records'>, outcome: AppendResponse | FlotillaError): void {
     if ('reason' in outcome) {
       for (const record of batch.records) this.#scene.failed(record, outcome)
       return

@@ -1,6 +1,7 @@
 import { FlotillaError, type Producer, type TopicMessage } from '../../src/client/index.ts'
 import type { SimClient } from '../cluster/client.ts'
 import type { SimNode } from '../cluster/node.ts'
+import { Aftershocks } from '../faults/aftershocks.ts'
 import { areMembersChanging } from '../healing.ts'
 import { Sighting } from './reader-actor.ts'
 import { TOPIC, type Scene } from './scene.ts'
@@ -17,14 +18,21 @@ export class Verification {
   readonly #scene: Scene
   readonly #nodes: readonly SimNode[]
   readonly #workload: Workload
-  /** What is still waited for, for the message if it never comes. */
-  waitingFor = 'the beginning'
+  #waitingFor = 'the beginning'
+  #afterWhat = ''
+  /** Rises with all that has its time for itself: everything goes on after the healing, and then after each aftershock. */
+  stage = 0
   isDone = false
 
   constructor(scene: Scene, nodes: readonly SimNode[], workload: Workload) {
     this.#workload = workload
     this.#scene = scene
     this.#nodes = nodes
+  }
+
+  /** What is still waited for, for the message if it never comes. */
+  get waitingFor(): string {
+    return this.#waitingFor + this.#afterWhat
   }
 
   start(): void {
@@ -38,31 +46,34 @@ export class Verification {
     // What is known has to reach every replica though nobody writes anything.
     await this.#readAllKnown(client)
     await this.#round(client, producer, 1)
+    await this.#followed(client)
     if (world.plan.members > 0) await this.#untilGroupIsDone(client)
-    await this.#loseQuietNode(client, producer)
+    await this.#aftershocks(client, producer)
     this.isDone = true
   }
 
   /** Every partition takes a record, every call has its outcome, and every replica that is up gives every record. */
-  async #round(client: SimClient, producer: Producer, number: number): Promise<void> {
+  async #round(client: SimClient, producer: Producer, number: number, lost?: SimNode): Promise<void> {
     const { topic, world } = this.#scene
     for (const { partition } of topic.partitions) {
-      this.waitingFor = `partition ${partition} to take a record`
+      this.#waitingFor = `partition ${partition} to take a record`
       await this.#append(producer, partition, number)
     }
-    this.waitingFor = 'the clients to hear what became of their records'
+    this.#waitingFor = 'the clients to hear what became of their records'
     while (this.#scene.pending > 0) await sleep(client, 100)
     for (const { partition, replicaNodeIds } of await this.#arrived(client)) {
-      this.waitingFor = `the confirmed end of partition ${partition}`
+      this.#waitingFor = `the confirmed end of partition ${partition}`
       const seen = world.ledger.history(partition).length
       const { highWatermark } = await client.client.cluster.listOffsets(TOPIC, partition, {
         consistency: 'linearizable',
         timeoutMs: 60_000,
       })
       if (highWatermark < seen) this.#isShorter(partition, seen, highWatermark)
-      await this.#readEverywhere(client, partition, replicaNodeIds, highWatermark)
-      this.waitingFor = `the reader that follows partition ${partition} to see all ${highWatermark} records`
-      while (this.#workload.followedTo(partition) < highWatermark) await sleep(client, 100)
+      const readable = replicaNodeIds.filter((id) => id !== lost?.id)
+      await this.#readEverywhere(client, partition, readable, highWatermark)
+      this.#waitingFor = `partition ${partition} to know again where an acknowledged batch is`
+      for (let node = number; !(await this.#workload.isRemembered(partition, node)); node++)
+        await sleep(client, 100)
     }
   }
 
@@ -70,7 +81,7 @@ export class Verification {
     const node = this.#nodes[0]
     const connection = client.env.network.connect(node?.address ?? '')
     for (const { partition } of this.#scene.topic.partitions) {
-      this.waitingFor = `the group to have committed all of partition ${partition}`
+      this.#waitingFor = `the group to have committed all of partition ${partition}`
       while (!(await this.#workload.group.isDone(connection, partition))) await sleep(client, 200)
     }
   }
@@ -81,7 +92,7 @@ export class Verification {
       const { partitions } = await auditor.client.topics.describe(TOPIC, { timeoutMs: 60_000 })
       const moving = partitions.filter(({ targetNodeIds = [] }) => targetNodeIds.length > 0)
       if (moving.length === 0) return partitions
-      this.waitingFor = moving
+      this.#waitingFor = moving
         .map((each) => `partition ${each.partition} to arrive on ${each.targetNodeIds?.join(', ')}`)
         .join(' and ')
       await sleep(auditor, 100)
@@ -95,6 +106,15 @@ export class Verification {
     }
   }
 
+  /** Whoever followed the topic all the time has seen all of it. */
+  async #followed(client: SimClient): Promise<void> {
+    for (const { partition } of this.#scene.topic.partitions) {
+      const end = this.#scene.world.ledger.knownEnd(partition)
+      this.#waitingFor = `the reader that follows partition ${partition} to see all ${end} records`
+      while (this.#workload.followedTo(partition) < end) await sleep(client, 100)
+    }
+  }
+
   async #readEverywhere(
     client: SimClient,
     partition: number,
@@ -103,34 +123,47 @@ export class Verification {
   ): Promise<void> {
     for (const node of this.#nodes) {
       if (!node.isUp || !replicaNodeIds.includes(node.id)) continue
-      this.waitingFor = `all ${end} records of partition ${partition} on ${node.id}`
+      this.#waitingFor = `all ${end} records of partition ${partition} on ${node.id}`
       const sighting = new Sighting(this.#scene, `auditor of ${node.id}`)
       // What a replica has given once it needn't give again: it goes on where it stopped.
       while (!(await this.#readOn(client, node.id, partition, sighting, end))) {
-        if (await this.#hasMovedAway(client, node.id, partition)) break
         await sleep(client, 100)
+        // Whoever said where the replicas are had perhaps not heard yet that one shall move on.
+        if (!(await this.#isOn(client, partition, node.id))) break
       }
     }
   }
 
-  /** An operator who sent a node away before all was healed may only now be done with it. */
-  async #hasMovedAway(client: SimClient, nodeId: string, partition: number): Promise<boolean> {
-    const partitions = await this.#arrived(client)
-    return partitions.find((each) => each.partition === partition)?.replicaNodeIds.includes(nodeId) === false
+  async #isOn(client: SimClient, partition: number, nodeId: string): Promise<boolean> {
+    const { partitions } = await client.client.topics.describe(TOPIC, { timeoutMs: 60_000 })
+    return partitions.find((each) => each.partition === partition)?.replicaNodeIds.includes(nodeId) === true
   }
 
-  /** When all have gone quiet, a node is killed: its partitions take records all the same, and it comes back. */
-  async #loseQuietNode(client: SimClient, producer: Producer): Promise<void> {
+  /**
+   * When all have gone quiet a node is struck: its partitions take records all the same, the others go quiet again, and
+   * then it is back and hears what it has missed though nobody writes anything.
+   */
+  async #aftershocks(client: SimClient, producer: Producer): Promise<void> {
     const { world } = this.#scene
     if (this.#nodes.length < 3 || this.#nodes.length < world.nodes.length) return
     if (areMembersChanging(world.plan)) return
-    this.waitingFor = 'the cluster to go quiet'
+    const aftershocks = new Aftershocks(world, [client.life.host, ...this.#workload.hosts])
+    for (let number = 1; number <= aftershocks.count; number++) {
+      await this.#quiet(client)
+      this.stage++
+      const { what, lost, over } = aftershocks.strike(this.#nodes)
+      this.#afterWhat = ` after ${what}`
+      await this.#round(client, producer, 1 + number, lost)
+      await this.#quiet(client)
+      over()
+      await this.#readAllKnown(client)
+      await this.#followed(client)
+    }
+  }
+
+  async #quiet(client: SimClient): Promise<void> {
+    this.#waitingFor = 'the cluster to go quiet'
     await sleep(client, QUIET_MS)
-    const node = this.#nodes[world.plan.seed % this.#nodes.length]!
-    node.kill()
-    await this.#round(client, producer, 2)
-    node.start()
-    await this.#readAllKnown(client)
   }
 
   async #append(producer: Producer, partition: number, number: number): Promise<void> {

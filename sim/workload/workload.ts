@@ -44,6 +44,11 @@ export class Workload {
     return this.#reader.followedTo(partition)
   }
 
+  /** Whether a node knows where the newest batch is that the stub appended to this partition. */
+  isRemembered(partition: number, node: number): Promise<boolean> {
+    return this.#stub.remembers(partition, node)
+  }
+
   start(): void {
     this.#in(this.#reader.client.life, () => this.#reader.follow())
     this.group.start()

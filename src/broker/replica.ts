@@ -1,5 +1,5 @@
 import type { Logger } from '../env/index.ts'
-import { EntriesCompactedError } from '../log/index.ts'
+import { DamagedEntryError, EntriesCompactedError } from '../log/index.ts'
 import type { GroupId, GroupWrite } from '../log/types.ts'
 import type {
   ChangeResult,
@@ -181,8 +181,13 @@ export class Replica {
     return this.#core.entriesInMemory(from, to, maxBytes)
   }
 
-  readEntries(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
-    return this.#host.readEntries(this.groupId, from, to, maxBytes)
+  async readEntries(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+    try {
+      return await this.#host.readEntries(this.groupId, from, to, maxBytes)
+    } catch (error) {
+      this.#giveWay(error)
+      throw error
+    }
   }
 
   /**
@@ -459,8 +464,28 @@ export class Replica {
           'entries for a follower could not be read',
         )
         this.step({ type: 'unreachable', to })
+        this.#giveWay(error)
       },
     )
+  }
+
+  /**
+   * A leader whose disk has a damaged entry can serve it to no reader and to no follower that lacks it; whoever has all of
+   * the log can. Only to one that takes over at once: to wait for another would keep everybody waiting.
+   */
+  #giveWay(error: unknown): void {
+    if (!(error instanceof DamagedEntryError) || this.#stopped || !this.#isLeader) return
+    const { followers, last, configuration } = this.status()
+    const heir = followers.find(
+      ({ id, match, recentlyActive }) =>
+        recentlyActive && match === last.index && configuration.voters.includes(id),
+    )
+    if (heir === undefined) return
+    this.#logger.error(
+      { group: this.groupId, to: heir.id, error: String(error) },
+      'an entry is damaged here: another shall lead',
+    )
+    this.step({ type: 'transfer', to: heir.id })
   }
 
   #loadSnapshot(to: NodeId): void {

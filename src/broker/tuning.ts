@@ -32,6 +32,7 @@ const MIB = 1024 * KIB
 export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
   const tickMs = limits.tickMs ?? 50
   const ticks = (milliseconds: number): number => Math.max(1, Math.round(milliseconds / tickMs))
+  const windowBytes = limits.windowBytes ?? 4 * MIB
   return {
     tickMs,
     raft: {
@@ -39,11 +40,12 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
       electionTicks: ticks(limits.electionTimeoutMs ?? 500),
       heartbeatTicks: ticks(limits.heartbeatMs ?? 100),
       stalledDiskTicks: ticks(limits.stalledDiskMs ?? 5000),
+      windowBytes,
     },
     log: {
       segmentThresholdBytes: limits.segmentThresholdBytes ?? 4 * KIB,
       segmentBytes: limits.segmentBytes ?? 64 * MIB,
-      tailBytes: MIB,
+      tailBytes: Math.floor(windowBytes / 4),
     },
     records: {
       ...LIMITS,

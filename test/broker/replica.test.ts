@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { DamagedEntryError } from '../../src/log/index.ts'
 import { MetadataMachine } from '../../src/broker/metadata/machine.ts'
 import { MetadataState } from '../../src/broker/metadata/state.ts'
 import type { MetadataResult } from '../../src/broker/metadata/decide.ts'
@@ -7,7 +8,7 @@ import { FlotillaError } from '../../src/wire/errors.ts'
 import { ManualClock, settle } from '../support/manual-clock.ts'
 import { LIMITS as METADATA_LIMITS, node } from './metadata/cluster.ts'
 import { partitionMachine, submit } from './support/appends.ts'
-import { ReplicaBench } from './support/replica-bench.ts'
+import { GROUP, ReplicaBench } from './support/replica-bench.ts'
 import { Waiter } from './support/scripted-log.ts'
 
 const gone = (): FlotillaError => new FlotillaError('SHUTTING_DOWN', 'stopping', { effect: 'unknown' })
@@ -34,6 +35,37 @@ class Read {
     return this.outcomes.map((error) => error?.reason ?? 'confirmed')
   }
 }
+
+describe('a leader with a damaged entry on its disk', () => {
+  const damaged = () => Promise.reject(new DamagedEntryError(GROUP, asLogIndex(2), 1, 'a bit flipped'))
+
+  it('hands over to one that has the whole log, where a reader asks for it', async () => {
+    const { bench, append, replica } = benchOf(['n1', 'n2', 'n3'])
+    bench.lead()
+    append('a')
+    bench.settle()
+    bench.acknowledge()
+    bench.readEntries = damaged
+    await expect(replica.readEntries(asLogIndex(2), asLogIndex(2), 1000)).rejects.toThrow('a bit flipped')
+    bench.settle()
+    expect(bench.sent.filter(({ type }) => type === 'timeoutNow')).toMatchObject([{ to: 'n2' }])
+  })
+
+  it('goes on where nobody else has all of it, or where a read failed for another reason', async () => {
+    const { bench, append, replica } = benchOf(['n1', 'n2', 'n3'])
+    bench.lead()
+    append('a')
+    bench.settle()
+    bench.readEntries = damaged
+    await expect(replica.readEntries(asLogIndex(2), asLogIndex(2), 1000)).rejects.toThrow('a bit flipped')
+    bench.acknowledge()
+    bench.readEntries = () => Promise.reject(new Error('EIO'))
+    await expect(replica.readEntries(asLogIndex(2), asLogIndex(2), 1000)).rejects.toThrow('EIO')
+    bench.settle()
+    expect(bench.sent.filter(({ type }) => type === 'timeoutNow')).toEqual([])
+    expect(append('b').failure).toBeUndefined()
+  })
+})
 
 describe('a replica that fails', () => {
   it('answers everybody, tells the node and takes nothing more when an invariant of its core breaks', () => {

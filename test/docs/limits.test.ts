@@ -31,6 +31,7 @@ const effective: Record<keyof ServerLimits, (tuning: Tuning) => number> = {
   stalledDiskMs: ({ raft, tickMs }) => raft.stalledDiskTicks * tickMs,
   segmentThresholdBytes: ({ log }) => log.segmentThresholdBytes,
   segmentBytes: ({ log }) => log.segmentBytes,
+  windowBytes: ({ raft }) => raft.windowBytes,
   saveStateEntries: ({ dataReplica }) => dataReplica.saveStateEntries,
   metadataCompactEntries: ({ metadataReplica }) => metadataReplica.compactEntries ?? 0,
   appendTimeoutMs: (all) => all.appendTimeoutMs,

@@ -126,6 +126,17 @@ describe('a store whose disk fails', () => {
     expect(await again.get(bytes(3))).toBeUndefined()
   })
 
+  it('fails at the work that an error is armed for, and at no other', async () => {
+    const drive = bench.drive()
+    const store = await mount(drive).openStore('/data')
+    const file = await mount(drive).files.open('/data/file')
+    drive.armError('sync')
+    await store.batch([put(1, 1)], { sync: true })
+    await file.write([bytes(1)], 0)
+    await expect(file.sync()).rejects.toThrow('EIO')
+    await file.sync()
+  })
+
   it('is full for a while', async () => {
     const drive = bench.drive()
     const store = await mount(drive).openStore('/data')
@@ -140,6 +151,32 @@ describe('a store whose disk fails', () => {
     drive.stallUntil(startUs + 3_000_000)
     await store.batch([put(1, 1)], { sync: true })
     expect(bench.timeline.nowUs).toBeGreaterThanOrEqual(startUs + 3_000_000)
+  })
+})
+
+describe('a segment that rots', () => {
+  it('has another bit for good, and none in what was synced last', async () => {
+    const drive = bench.drive()
+    const { files } = mount(drive)
+    await files.makeDirectory('/data/segments/1')
+    const file = await files.open('/data/segments/1/0000000001.seg')
+    for (const directory of ['/data', '/data/segments', '/data/segments/1'])
+      await files.syncDirectory(directory)
+    const write = async (value: number, position: number): Promise<void> => {
+      await file.write([new Uint8Array(8).fill(value)], position)
+      await file.sync()
+    }
+    expect(drive.rot()).toBe(false)
+    await write(0, 0)
+    expect(drive.rot()).toBe(false)
+    await write(0, 8)
+    expect(drive.rot()).toBe(true)
+    drive.processEnded()
+    drive.powerLost()
+    const again = await mount(drive).files.open('/data/segments/1/0000000001.seg')
+    const bits = Array.from(await again.read(0, 16), (byte) => byte.toString(2).replaceAll('0', '').length)
+    expect(bits.slice(0, 8).reduce((sum, count) => sum + count)).toBe(1)
+    expect(bits.slice(8).reduce((sum, count) => sum + count)).toBe(0)
   })
 })
 

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { DurableLogs } from '../../sim/checkers/durable-logs.ts'
 import { nameOf } from '../../sim/env/disk/store.ts'
 import { encodeRecordsAppended } from '../../src/broker/partition/event.ts'
-import { entryKey } from '../../src/log/keys.ts'
-import { encodeInlineEntry } from '../../src/log/records.ts'
+import { entryKey, groupKey, keyKind } from '../../src/log/keys.ts'
+import { encodeInlineEntry, encodeState } from '../../src/log/records.ts'
 import { asGroupId, asOffset } from '../../src/log/types.ts'
 import { encodeConfiguration } from '../../src/raft/index.ts'
-import { asNodeId, type Configuration, type Entry } from '../../src/raft/types.ts'
+import { asLogIndex, asNodeId, type Configuration, type Entry } from '../../src/raft/types.ts'
 import { entriesAfter, origin } from '../log/entries.ts'
 
 const GROUP = asGroupId(2)
@@ -51,6 +51,44 @@ test('an append during a change may lie on a majority of the new voters alone, o
   // The leader has left the phase in its memory, and nobody has written that down yet.
   expect(verdict(['n1', 'n2', 'n3', 'n5'], ['n1', 'n3'])).toEqual([])
   expect(verdict(['n1', 'n3', 'n5'], ['n1', 'n3'])).toEqual([])
+})
+
+test('an append may lie on a majority with a voter whom nobody has written down yet, where the leader has added it', () => {
+  const held = (...changes: string[]): string[] => {
+    const reports: string[] = []
+    const logs = new DurableLogs((law) => reports.push(law))
+    const [members, appended] = entriesAfter(origin, [changeTo(of(['n2', 'n3'])), record(7)])
+    const write = (nodeId: string, entry: Entry): void =>
+      logs.onDurable(nodeId, [{ key: nameOf(entryKey(GROUP, entry.index)), value: encodeInlineEntry(entry) }])
+    for (const nodeId of ['n2', 'n3', 'n4']) write(nodeId, members!)
+    for (const nodeId of ['n2', 'n4']) write(nodeId, appended!)
+    if (changes.length > 0) logs.membersChange(GROUP, changes)
+    logs.acknowledged(GROUP, 7)
+    return reports
+  }
+  expect(held('addVoter n4')).toEqual([])
+  expect(held()).toEqual(['acknowledged-not-durable'])
+  expect(held('addLearner n4')).toEqual(['acknowledged-not-durable'])
+  expect(held('addVoter n4', 'remove n3')).toEqual(['acknowledged-not-durable'])
+})
+
+test('another state at an entry than was stored elsewhere is noticed', () => {
+  const reports: string[] = []
+  const logs = new DurableLogs((law) => reports.push(law))
+  const key = groupKey(keyKind.applied, GROUP)
+  const write = (nodeId: string, index: number, ...state: number[]): void =>
+    logs.onDurable(nodeId, [
+      {
+        key: nameOf(key),
+        value: encodeState({ index: asLogIndex(index), state: Uint8Array.from(state) }, key),
+      },
+    ])
+  write('n1', 5, 1, 2)
+  write('n2', 5, 1, 2)
+  write('n2', 6, 1)
+  expect(reports).toEqual([])
+  write('n3', 5, 1, 3)
+  expect(reports).toEqual(['divergence'])
 })
 
 test('an append during a change that lies on too few disks is noticed', () => {

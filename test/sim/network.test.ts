@@ -172,6 +172,18 @@ describe('a stream over the simulated network', () => {
     expect(await recorder.closed).toMatchObject({ code: StatusCode.unavailable, neverSent: false })
     expect(await atServer).toMatchObject({ code: StatusCode.cancelled })
   })
+  it('may break with an answer on it: the call took effect, and its caller never hears so', async () => {
+    let calls = 0
+    await listen(unaryHandler(echo, async (request) => (calls++, request)))
+    const connection = connect()
+    expect(await connection.unary(echo, 'a')).toBe('a')
+    for (const wire of bench.fabric.wires) wire.resetWithNextMessage(() => true)
+    const error = await failureOf(connection.unary(echo, 'b'))
+    expect(error).toMatchObject({ code: StatusCode.unavailable, neverSent: false })
+    expect(calls).toBe(2)
+    for (const wire of bench.fabric.wires) wire.resetWithNextMessage(() => false)
+    expect(await connection.unary(echo, 'c')).toBe('c')
+  })
   it('tells the server that its caller went away', async () => {
     let closed!: (error: unknown) => void
     const atServer = new Promise((resolve) => (closed = resolve))

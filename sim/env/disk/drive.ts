@@ -21,10 +21,13 @@ export interface DriveEvents {
   /** A write met a broken or a full disk. */
   onFailedWrite(why: 'io-error' | 'no-space'): void
   /** What it gave or holds isn't what was written. */
-  onDamage(what: 'read-flip' | 'lost-record'): void
+  onDamage(what: 'read-flip' | 'lost-record' | 'bit-rot'): void
 }
 
 type WriteFailure = 'io-error' | 'no-space'
+
+/** What a drive does for a process: a batch of LevelDB, the write of a file, the sync of one or of a directory. */
+export type DriveWork = 'batch' | 'write' | 'sync'
 
 /**
  * A node's disk. It outlives the node's processes and keeps what they were promised.
@@ -47,7 +50,7 @@ export class SimDrive {
   #slowUntilUs = 0
   #slowFactor = 1
   #fullUntilUs = 0
-  #armedErrors = 0
+  #armedError: DriveWork | 'any' | undefined
   #armedFlips = 0
 
   constructor(timeline: Timeline, random: RandomStream, speed: DriveSpeed, events: DriveEvents) {
@@ -94,9 +97,9 @@ export class SimDrive {
     this.#fullUntilUs = timeUs
   }
 
-  /** The next write fails with EIO. */
-  armError(): void {
-    this.#armedErrors = 1
+  /** The next work of this kind fails with EIO. */
+  armError(at: DriveWork | 'any' = 'any'): void {
+    this.#armedError = at
   }
 
   /** Another one, empty, is in its place. */
@@ -127,6 +130,18 @@ export class SimDrive {
     return bytes
   }
 
+  /** A bit of some file of segments is another one from now on. False: there is none that was there before the last write. */
+  rot(): boolean {
+    const files = this.tree.filesIn('/data/segments/')
+    while (files.length > 0) {
+      const [file] = files.splice(this.random.below(files.length), 1)
+      if (file?.rot(this.random) !== true) continue
+      this.events.onDamage('bit-rot')
+      return true
+    }
+    return false
+  }
+
   /** LevelDB's log loses a record. False: there is none that may go. */
   loseRecord(mayGo: (operations: readonly StoredOperation[]) => boolean): boolean {
     for (const store of this.#stores.values()) {
@@ -142,7 +157,7 @@ export class SimDrive {
     this.#stalledUntilUs = 0
     this.#slowUntilUs = 0
     this.#fullUntilUs = 0
-    this.#armedErrors = 0
+    this.#armedError = undefined
   }
 
   /** How long an operation takes from now on. */
@@ -153,10 +168,10 @@ export class SimDrive {
     return Math.max(usual, this.#stalledUntilUs - this.timeline.nowUs)
   }
 
-  /** Whether a write that ends now fails. */
-  takeFailure(): WriteFailure | undefined {
-    if (this.#armedErrors > 0) {
-      this.#armedErrors--
+  /** Whether work that ends now fails. */
+  takeFailure(work: DriveWork): WriteFailure | undefined {
+    if (this.#armedError === 'any' || this.#armedError === work) {
+      this.#armedError = undefined
       this.events.onFailedWrite('io-error')
       return 'io-error'
     }
@@ -175,7 +190,7 @@ export class SimDrive {
 
   /** The machine lost its power. */
   powerLost(): void {
-    this.#armedErrors = 0
+    this.#armedError = undefined
     for (const [directory, store] of this.#stores) {
       if (this.tree.isDirectoryDurable(directory)) store.powerLost()
       else this.#stores.delete(directory)

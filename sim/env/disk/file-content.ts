@@ -21,6 +21,8 @@ export class FileContent {
   #length = 0
   #synced: Buffer = Buffer.alloc(0)
   #syncedLength = 0
+  /** So much was synced before the newest sync. */
+  #settledLength = 0
   /** Changed since the last sync, oldest first. */
   #dirty: Range[] = []
   /** A sync of these failed: the system takes them for written, so no later sync covers them. */
@@ -96,9 +98,24 @@ export class FileContent {
     }
     this.#dirty = this.#dirty.slice(count)
     this.#droppedRanges += count
+    const before = this.#syncedLength
     // Bytes behind it that were written after the sync began aren't covered.
     this.#syncedLength =
       this.#dirty.length === 0 ? this.#length : Math.min(this.#length, Math.max(this.#syncedLength, end))
+    this.#settledLength = Math.min(before, this.#syncedLength)
+  }
+
+  /**
+   * A bit flips and stays so; not in what the newest sync brought: of the last turn before a start nobody could tell that
+   * from a power cut. False: there is nothing else.
+   */
+  rot(random: RandomStream): boolean {
+    if (this.#settledLength === 0) return false
+    const position = random.below(this.#settledLength)
+    const bit = 1 << random.below(8)
+    this.#live[position]! ^= bit
+    this.#synced[position]! ^= bit
+    return true
   }
 
   /**
@@ -137,6 +154,7 @@ export class FileContent {
     this.#length = this.#live.length
     this.#synced = Buffer.from(this.#live)
     this.#syncedLength = this.#length
+    this.#settledLength = Math.min(this.#settledLength, this.#length)
     this.#droppedRanges += this.#dirty.length
     this.#dirty = []
     this.#forsaken = []

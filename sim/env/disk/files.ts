@@ -53,6 +53,13 @@ export class FileTree {
     return names.sort()
   }
 
+  /** Whose paths begin so, in order. */
+  filesIn(directory: string): FileContent[] {
+    return [...this.#live]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .flatMap(([path, name]) => (name !== 'directory' && path.startsWith(directory) ? [name] : []))
+  }
+
   remove(path: string): void {
     this.#live.delete(path)
     this.#changed.add(path)
@@ -196,7 +203,7 @@ export class SimFiles implements Files {
     if (this.#drive.tree.at(withoutSlash(path)) !== 'directory') {
       throw new Error(`ENOENT: no such directory: ${path}`)
     }
-    const failure = this.#drive.takeFailure()
+    const failure = this.#drive.takeFailure('sync')
     if (failure !== undefined) throw errorOf(failure, `fsync of ${path}`)
     this.#drive.tree.syncDirectory(path)
   }
@@ -229,7 +236,7 @@ class SimFile implements File {
     this.#refuseClosed()
     const write = this.#content.begin(Buffer.concat(chunks), position)
     await this.#delay()
-    const failure = this.#drive.takeFailure()
+    const failure = this.#drive.takeFailure('write')
     if (failure !== undefined) {
       // What was written of it before the error is there.
       this.#content.tear(write, this.#drive.random)
@@ -242,7 +249,7 @@ class SimFile implements File {
     this.#refuseClosed()
     const mark = this.#content.dirtyMark()
     await this.#delay(true)
-    const failure = this.#drive.takeFailure()
+    const failure = this.#drive.takeFailure('sync')
     if (failure !== undefined) {
       this.#content.syncFailed(mark)
       throw errorOf(failure, `fdatasync of ${this.#path}`)

@@ -111,7 +111,7 @@ export class StoreContent {
 
   #end({ batch, settle }: PendingWrite): void {
     if (this.#failure === undefined) {
-      const failure = this.#drive.takeFailure()
+      const failure = this.#drive.takeFailure('batch')
       if (failure !== undefined) {
         this.#failure = errorOf(failure, 'LevelDB write')
         if (failure === 'io-error') this.#doubtful = batch
@@ -258,7 +258,7 @@ export async function openSimStore(drive: SimDrive, life: Life, directory: strin
   await new Promise<void>((resolve) => life.after(drive.delayUs(true), resolve))
   const content = drive.storeContent(directory)
   if (content.openedBy?.isAlive === true) throw new StoreLockedError(directory)
-  const failure = drive.takeFailure()
+  const failure = drive.takeFailure('batch')
   if (failure !== undefined) throw errorOf(failure, `opening ${directory}`)
   content.opened(life)
   return new SimStore(content, drive, life)

@@ -120,6 +120,7 @@ export class Wire {
   /** Half-open: neither end hears of the other any more, and nobody says so. */
   isBlackHole = false
   #over = false
+  #beforeMessageIsLost: (() => boolean) | undefined
 
   constructor(fabric: Fabric, id: number, client: Life, listener: SimListener) {
     this.#fabric = fabric
@@ -146,6 +147,15 @@ export class Wire {
 
   toClient(frame: Frame): void {
     this.#toClient.send(frame)
+    const mayBeLost = this.#beforeMessageIsLost
+    if (frame.type !== 'message' || mayBeLost === undefined) return
+    this.#beforeMessageIsLost = undefined
+    if (mayBeLost()) this.#fabric.timeline.after(0, () => this.reset('connection reset'))
+  }
+
+  /** Is reset as soon as the server has sent a message, which gets lost, if `mayBeLost` says so then. */
+  resetWithNextMessage(mayBeLost: () => boolean): void {
+    this.#beforeMessageIsLost = mayBeLost
   }
 
   /** A router, a firewall, an operating system: both ends are told, each when the news reaches it. */

@@ -62,7 +62,7 @@ export class ReadSession {
       await this.#findStart()
     } catch (error) {
       this.close()
-      throw error
+      throw unreadable(error)
     }
     if (this.#closed) return
     this.#cleanups.push(this.#partition.machine.onAdvance(() => this.#pump()))
@@ -168,11 +168,7 @@ export class ReadSession {
       })
       .catch((error: unknown) => {
         this.#pumping = false
-        this.#fail(
-          new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(error)}`, {
-            cause: error,
-          }),
-        )
+        this.#fail(unreadable(error))
       })
   }
 
@@ -239,6 +235,14 @@ function missing(index: LogIndex): FlotillaError {
   return new FlotillaError('REPLICA_UNAVAILABLE', `this replica has folded entry ${index} but can't find it`)
 }
 
+/** Another replica may well have what this one's disk doesn't give. */
+function unreadable(error: unknown): FlotillaError {
+  if (error instanceof FlotillaError) return error
+  return new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(error)}`, {
+    cause: error,
+  })
+}
+
 type EventTest = (event: RecordSpan) => boolean
 
 /** The first committed event from the signpost on that fits. Reads no further than to the next signpost or so. */
@@ -263,14 +267,18 @@ async function findEntry(
   return undefined
 }
 
-/** The first offset appended at or after `timeMs`; the high watermark where there is none. */
+/** The first offset appended at or after `timeMs`; the high watermark where there is none. Rejects with FlotillaError. */
 export async function offsetForTime(
   partition: HostedPartition,
   storage: LogStorage,
   timeMs: number,
 ): Promise<number> {
   const { machine, replica } = partition
-  const from = machine.signposts.findByTime(timeMs) ?? (await storage.findByTime(replica.groupId, timeMs))
-  const found = await findEntry(partition, from, (event) => event.appendTimeMs >= timeMs)
-  return found?.baseOffset ?? machine.highWatermark
+  try {
+    const from = machine.signposts.findByTime(timeMs) ?? (await storage.findByTime(replica.groupId, timeMs))
+    const found = await findEntry(partition, from, (event) => event.appendTimeMs >= timeMs)
+    return found?.baseOffset ?? machine.highWatermark
+  } catch (error) {
+    throw unreadable(error)
+  }
 }

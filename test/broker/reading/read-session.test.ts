@@ -156,6 +156,20 @@ describe('a read that cannot be', () => {
       expect(log.clock.timerCount).toBe(0)
     }
   })
+
+  it('is unavailable on this replica where the disk does not give what it begins with', async () => {
+    const log = new Log(false)
+    log.append(3)
+    log.append(3)
+    log.bench.readEntries = () => Promise.reject(new Error('bad checksum'))
+    for (const start of [at(0), { type: 'time', timeMs: 0 } as const]) {
+      const error = await fromRefused(log.read({ start }))
+      expect(error).toMatchObject({ reason: 'REPLICA_UNAVAILABLE', retryable: true })
+      expect(error.message).toContain('bad checksum')
+    }
+    const byTime = offsetForTime(log.hosted, log.storage, 0).catch((error: unknown) => error)
+    expect(await byTime).toMatchObject({ reason: 'REPLICA_UNAVAILABLE' })
+  })
 })
 
 describe('a read', () => {
