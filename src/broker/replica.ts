@@ -1,5 +1,4 @@
 import type { Logger } from '../env/index.ts'
-import { DamagedEntryError, EntriesCompactedError } from '../log/index.ts'
 import type { GroupId, GroupWrite } from '../log/types.ts'
 import type {
   ChangeResult,
@@ -20,6 +19,7 @@ import type {
 } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
 import { assert } from './assert.ts'
+import { fetchFor, giveWay, loadSnapshotFor } from './catch-up-reads.ts'
 import { LinearizableReads, type LinearizableRead } from './linearizable-reads.ts'
 import type { QuietNotice } from './peers/peer-codec.ts'
 import type { StateMachine } from './state-machine.ts'
@@ -185,7 +185,7 @@ export class Replica {
     try {
       return await this.#host.readEntries(this.groupId, from, to, maxBytes)
     } catch (error) {
-      this.#giveWay(error)
+      giveWay(this, this.#logger, error)
       throw error
     }
   }
@@ -349,8 +349,8 @@ export class Replica {
       this.#unsynced += 1
       writes.push({ write, token })
     }
-    for (const fetch of output.fetches) this.#fetch(fetch.to, fetch.from, fetch.maxBytes)
-    for (const to of output.snapshotsWanted) this.#loadSnapshot(to)
+    for (const fetch of output.fetches) fetchFor(this, this.#host, this.#logger, fetch)
+    for (const to of output.snapshotsWanted) loadSnapshotFor(this, this.#host, this.#logger, to)
     for (const { context, index } of output.reads) this.#reads.confirmed(context, index, this.#foldedIndex)
     for (const context of output.droppedReads) this.#reads.dropped(context)
   }
@@ -445,66 +445,6 @@ export class Replica {
     this.#lowEndIndex = lowEnd.index
     const { index, term, digest, configuration } = lowEnd
     this.step({ type: 'compacted', lowEnd: { index, term, digest, configuration } })
-  }
-
-  // -- old entries and snapshots for followers -----------------------------------------------------------------
-
-  #fetch(to: NodeId, from: LogIndex, maxBytes: number): void {
-    const last = this.#core.status().last.index
-    this.#host.readEntries(this.groupId, from, last, maxBytes).then(
-      (entries) => this.step({ type: 'fetched', to, from, entries }),
-      (error: unknown) => {
-        // Below the low end a snapshot helps; on a failed read the follower is tried again later.
-        if (error instanceof EntriesCompactedError) {
-          this.step({ type: 'fetched', to, from, entries: [] })
-          return
-        }
-        this.#logger.warn(
-          { group: this.groupId, to, from, error: String(error) },
-          'entries for a follower could not be read',
-        )
-        this.step({ type: 'unreachable', to })
-        this.#giveWay(error)
-      },
-    )
-  }
-
-  /**
-   * A leader whose disk has a damaged entry can serve it to no reader and to no follower that lacks it; whoever has all of
-   * the log can. Only to one that takes over at once: to wait for another would keep everybody waiting.
-   */
-  #giveWay(error: unknown): void {
-    if (!(error instanceof DamagedEntryError) || this.#stopped || !this.#isLeader) return
-    const { followers, last, configuration } = this.status()
-    const heir = followers.find(
-      ({ id, match, recentlyActive }) =>
-        recentlyActive && match === last.index && configuration.voters.includes(id),
-    )
-    if (heir === undefined) return
-    this.#logger.error(
-      { group: this.groupId, to: heir.id, error: String(error) },
-      'an entry is damaged here: another shall lead',
-    )
-    this.step({ type: 'transfer', to: heir.id })
-  }
-
-  #loadSnapshot(to: NodeId): void {
-    this.#host.readLowEnd(this.groupId).then(
-      (snapshot) => {
-        this.#logger.info(
-          { group: this.groupId, to, index: snapshot.index, bytes: snapshot.state.byteLength },
-          'sending a snapshot',
-        )
-        this.step({ type: 'snapshotLoaded', to, snapshot })
-      },
-      (error: unknown) => {
-        this.#logger.warn(
-          { group: this.groupId, to, error: String(error) },
-          'the snapshot for a follower could not be read',
-        )
-        this.step({ type: 'unreachable', to })
-      },
-    )
   }
 }
 
