@@ -99,8 +99,8 @@ describe('a simulated cluster whose members change', () => {
 })
 
 describe('a seed that once found a bug', () => {
-  test.each(corpus)('$seed stays good: $story', { timeout: 60_000 }, async ({ seed }) => {
-    const { violation } = await runSeed(seed)
+  test.each(corpus)('$seed stays good: $story', { timeout: 60_000 }, async ({ seed, options = {} }) => {
+    const { violation } = await runSeed(seed, options)
     expect(violation, replay(seed)).toBeUndefined()
   })
 })
