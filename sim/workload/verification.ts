@@ -7,6 +7,7 @@ import { Sighting } from './reader-actor.ts'
 import { TOPIC, type Scene } from './scene.ts'
 import type { Workload } from './workload.ts'
 
+const VOTING: readonly string[] = ['REPLICA_ROLE_LEADER', 'REPLICA_ROLE_FOLLOWER']
 /** Within this a group in which nothing happens goes quiet. */
 const QUIET_MS = 3000
 
@@ -149,6 +150,7 @@ export class Verification {
     if (areMembersChanging(world.plan)) return
     const aftershocks = new Aftershocks(world, [client.life.host, ...this.#workload.hosts])
     for (let number = 1; number <= aftershocks.count; number++) {
+      await this.#whole(client)
       await this.#quiet(client)
       this.stage++
       const { what, lost, over } = aftershocks.strike(this.#nodes)
@@ -158,6 +160,23 @@ export class Verification {
       over()
       await this.#readAllKnown(client)
       await this.#followed(client)
+    }
+  }
+
+  /** All replicas vote again: one that lost its disk, or had its log damaged, learns first, and until then others can't be spared. */
+  async #whole(client: SimClient): Promise<void> {
+    for (;;) {
+      const { replicas } = await client.client.cluster.describe({ timeoutMs: 60_000 })
+      const votes = (groupId: number): number =>
+        replicas.filter((each) => each.groupId === groupId && VOTING.includes(each.role)).length
+      const lacking = (await this.#arrived(client)).filter(
+        ({ groupId, replicaNodeIds }) => votes(groupId) < replicaNodeIds.length,
+      )
+      const metadataVotes = Math.min(5, this.#nodes.length - ((this.#nodes.length + 1) % 2))
+      if (lacking.length === 0 && votes(0) >= metadataVotes) return
+      const names = lacking.map(({ partition }) => `partition ${partition}`)
+      this.#waitingFor = `all replicas of ${names.join(', ') || 'the metadata group'} to vote`
+      await sleep(client, 200)
     }
   }
 

@@ -22,6 +22,8 @@ export class DurableTurnFile {
   #newest = 0
   /** The copy that was found broken: a write of both was cut off, or a bit flipped. */
   #broken: number | undefined
+  /** The file is new: it has no room for two copies, or had none when it was read. */
+  #isShort = false
 
   private constructor(file: File, directory: string) {
     this.#file = file
@@ -39,7 +41,10 @@ export class DurableTurnFile {
   async read(): Promise<number> {
     const bytes = await this.#file.read(0, copies * copyBytes)
     // Where the file was new, a power cut may leave it empty or with zeros.
-    if (bytes.every((byte) => byte === 0)) return 0
+    if (bytes.every(isZero)) {
+      this.#isShort = bytes.length < copies * copyBytes
+      return 0
+    }
     let newest: number | undefined
     for (let at = 0; at < bytes.length; at += copyBytes) {
       const turn = turnIn(bytes.subarray(at, at + copyBytes))
@@ -55,6 +60,13 @@ export class DurableTurnFile {
       `has a file ${durableTurnName} that isn't what the node wrote, so nobody can tell whether its store has all that it must ` +
         'have; put the file back, or move the folder away and let the node come back from the others',
     )
+  }
+
+  /** Before the first note: says in two copies that there is none yet, or a first one that is cut off would look like damage. */
+  async prepare(): Promise<void> {
+    assert(this.#newest === 0 || !this.#isShort, 'log.noted-short', () => `${this.#newest}`)
+    if (this.#isShort) await this.#file.write([new Uint8Array(copies * copyBytes)], 0)
+    this.#isShort = false
   }
 
   async write(turn: number, options: { readonly sync: boolean }): Promise<void> {
@@ -76,7 +88,11 @@ export class DurableTurnFile {
   }
 }
 
+const isZero = (byte: number): boolean => byte === 0
+
+/** Undefined: this isn't a copy as it was written. */
 function turnIn(bytes: Uint8Array): number | undefined {
+  if (bytes.length === copyBytes && bytes.every(isZero)) return 0
   try {
     return decodeTurnNumber(bytes, seal)
   } catch (error) {

@@ -68,6 +68,7 @@ export async function openLogStorage(
   try {
     durableTurn = await DurableTurnFile.open(files, directory)
     await claimFolder(store, directory, identity, await durableTurn.read())
+    await durableTurn.prepare()
     await files.makeDirectory(segmentsDirectory)
     await files.syncDirectory(directory)
     const clusterId = await readClusterId(store)
@@ -224,7 +225,7 @@ class NodeLogStorage implements LogStorage {
       this.#damaged.delete(groupId)
     }
     for (const sweep of plan.sweeps) this.#sweeper.add(sweep)
-    this.#cancelNote = this.#env.clock.setTimer(quietMs, () => this.#noteWhenQuiet())
+    this.#noteSoon()
   }
 
   async #write(plan: TurnPlan): Promise<void> {
@@ -240,8 +241,15 @@ class NodeLogStorage implements LogStorage {
     await settleAll([this.#store.batch(operations, { sync: true }), ...parallel])
   }
 
+  #noteSoon(): void {
+    this.#cancelNote?.()
+    this.#cancelNote = this.#env.clock.setTimer(quietMs, () => this.#noteWhenQuiet())
+  }
+
+  /** One at a time: of two that are cut off together none might be left that can be read. */
   #noteWhenQuiet(): void {
     if (
+      this.#noting !== undefined ||
       this.#committing !== undefined ||
       this.#ownTurn !== undefined ||
       this.#failure !== undefined ||
@@ -249,7 +257,12 @@ class NodeLogStorage implements LogStorage {
     )
       return
     // A failure is latched and told at the next turn; the timer has nobody to tell.
-    this.#noting = this.#note(false).catch(() => undefined)
+    this.#noting = this.#note(false)
+      .catch(() => undefined)
+      .then(() => {
+        this.#noting = undefined
+        if (this.#notedTurn !== this.#turn && this.#closing === undefined) this.#noteSoon()
+      })
   }
 
   async #note(sync: boolean): Promise<void> {

@@ -266,7 +266,8 @@ export class Replication {
 
   unreachable(progress: Progress): void {
     if (this.#catchUp.interrupted(progress)) return
-    // Paused, or a transport that fails at once would be asked again at once. A heartbeat's answer goes on.
-    progress.becomeProbe(progress.match + 1, true)
+    // Paused, or a transport that fails at once would be asked again at once. A heartbeat's answer goes on: of a follower
+    // that a new leader hasn't heard of yet not from the first entry, but from where their logs are thought to part.
+    progress.becomeProbe(progress.state === 'probe' ? progress.next : progress.match + 1, true)
   }
 }

@@ -32,7 +32,10 @@ function cutAfter(files: Pick<Files, 'open'>, bytes: number): Pick<Files, 'open'
 async function noted(files: Files, turn: number, bytes: number): Promise<number> {
   const note = await DurableTurnFile.open(cutAfter(files, bytes), '/data')
   const known = await note.read()
-  await note.write(turn, { sync: false }).catch(() => undefined)
+  await note
+    .prepare()
+    .then(() => note.write(turn, { sync: false }))
+    .catch(() => undefined)
   return known
 }
 
@@ -42,7 +45,7 @@ describe('the note of the last turn', () => {
       for (let second = 0; second <= 2 * NOTE_BYTES; second++) {
         const { files } = memoryDisk()
         await files.makeDirectory('/data')
-        await noted(files, 1, NOTE_BYTES)
+        await noted(files, 1, 2 * NOTE_BYTES)
         await noted(files, 2, first)
         await noted(files, 3, second)
         const known = await noted(files, 4, 0)
@@ -51,10 +54,21 @@ describe('the note of the last turn', () => {
     }
   })
 
+  it('says that there was none yet where the first one of all was cut off, wherever it was', async () => {
+    for (let first = 0; first < 2 * NOTE_BYTES; first++) {
+      const { files } = memoryDisk()
+      await files.makeDirectory('/data')
+      await noted(files, 1, first)
+      const known = await noted(files, 2, 2 * NOTE_BYTES)
+      expect([0, 1]).toContain(known)
+      expect(await noted(files, 3, 0)).toBe(2)
+    }
+  })
+
   it('that lost both copies says so', async () => {
     const { files } = memoryDisk()
     await files.makeDirectory('/data')
-    await noted(files, 1, NOTE_BYTES)
+    await noted(files, 1, 2 * NOTE_BYTES)
     const file = await files.open('/data/turn')
     await file.write([Uint8Array.of(0xff)], 3)
     await file.write([Uint8Array.of(0xff)], 15)

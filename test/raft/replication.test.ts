@@ -273,6 +273,28 @@ describe('the way to a follower', () => {
     expect(group.status('b')).toMatchObject({ commit: 21, last: { index: 21 } })
   })
 
+  test('begins where a new leader thinks that the logs part, also after the transport reached nobody', () => {
+    const group = ledBy('a')
+    group.propose('a', 5)
+    group.settle()
+    group.step('b', { type: 'forgetLeader' })
+    group.step('c', { type: 'forgetLeader' })
+    group.step('b', { type: 'campaign' })
+    group.settle(['a'])
+    expect(group.status('b').role).toBe('leader')
+    group.drop(to('a'))
+    const progress = (): { match: number; next: number } | undefined =>
+      group.status('b').followers.find(({ id }) => id === 'a')
+    const before = progress()
+    expect(before).toMatchObject({ match: 0, next: 7 })
+    // Not from the first entry on, which nobody needs and which the disk may not be able to read.
+    group.step('b', { type: 'unreachable', to: group.configuration.voters[0]! })
+    expect(progress()).toEqual(before)
+    group.tick('b', 2)
+    group.settle()
+    expect(group.status('a')).toMatchObject({ commit: 7, last: { index: 7 } })
+  })
+
   test('a heartbeat never names a commit index beyond what its receiver has', () => {
     const group = ledBy('a')
     group.propose('a', 5)

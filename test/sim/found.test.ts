@@ -4,6 +4,7 @@ import type { Life } from '../../sim/env/life.ts'
 import { drawPlan } from '../../sim/plan.ts'
 import { runPlan } from '../../sim/simulation.ts'
 import { openLogStorage, type LogStorage } from '../../src/log/index.ts'
+import type { LogMark } from '../../src/raft/types.ts'
 import { emptySnapshot, entriesAfter } from '../log/entries.ts'
 import { group, identity, smallLimits } from '../log/storage-env.ts'
 import { Bench } from './support.ts'
@@ -82,6 +83,30 @@ describe('bugs that the simulator found', () => {
       seen.add(second)
     }
     expect(seen).toEqual(new Set([0, 1]))
+  })
+
+  it('two notes of the last turn that were written at once, and both cut off, left none that could be read', async () => {
+    for (let attempt = 1; attempt <= 60; attempt++) {
+      bench = new Bench(attempt)
+      // What isn't synced takes longer than a turn does: notes would overtake each other.
+      const drive = bench.drive({}, { syncUs: [100, 200], otherUs: [20_000, 60_000] })
+      const { life, log } = await started(drive)
+      await log.commit([{ groupId: group, create: emptySnapshot }])
+      let before: LogMark = emptySnapshot
+      for (let turn = 1; turn <= 3; turn++) {
+        await bench.sleep(12 + (attempt % 7))
+        const entries = entriesAfter(before, [{}])
+        before = entries[0]!
+        const hardState = { term: before.term, votedFor: undefined, commit: emptySnapshot.index }
+        await log.commit([{ groupId: group, entries, hardState }])
+      }
+      await bench.sleep(11 + (attempt % 5))
+      life.end()
+      drive.processEnded()
+      const second = await started(drive)
+      expect(lastIndex(second.log), `attempt ${attempt}`).toBe(3)
+      bench.stop()
+    }
   })
 
   it('a failed sync and a power cut later lost what the start between them had answered for', async () => {

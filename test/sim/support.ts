@@ -1,6 +1,6 @@
 import { RandomStream } from '../../sim/core/random.ts'
 import { HostClock, SimClock } from '../../sim/env/clock.ts'
-import { SimDrive, type DriveEvents } from '../../sim/env/disk/drive.ts'
+import { SimDrive, type DriveEvents, type DriveSpeed } from '../../sim/env/disk/drive.ts'
 import { Life } from '../../sim/env/life.ts'
 import { SimLogger, type LogLine } from '../../sim/env/logger.ts'
 import { Fabric } from '../../sim/env/network/index.ts'
@@ -37,8 +37,10 @@ export class Bench {
     pump()
   }
 
-  drive(events: Partial<DriveEvents> = {}): SimDrive {
-    const speed = { syncUs: [100, 300], otherUs: [10, 50] } as const
+  drive(
+    events: Partial<DriveEvents> = {},
+    speed: DriveSpeed = { syncUs: [100, 300], otherUs: [10, 50] },
+  ): SimDrive {
     const drive = new SimDrive(this.timeline, new RandomStream(this.#seed, 'disk'), speed, {
       ...quiet,
       ...events,
