@@ -10,6 +10,8 @@ import type { ClusterChoice } from './bench-cluster.ts'
 import { benchFailover } from './failover.ts'
 import { benchGroup } from './group.ts'
 import { groupAnswer } from './group-report.ts'
+import { benchGuard } from './guard.ts'
+import { guardAnswer } from './guard-report.ts'
 import { benchIdle } from './idle.ts'
 import { stampBytes } from './payloads.ts'
 import { benchRead } from './read.ts'
@@ -59,6 +61,9 @@ interface GroupFlags extends CommonFlags, ClusterFlags {
   readonly preloadMb: number
   readonly rate: number
 }
+interface GuardFlags extends OutputFlags {
+  readonly data?: string
+}
 interface AllFlags extends OutputFlags {
   readonly data?: string
   readonly quick?: boolean
@@ -81,6 +86,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerFailover(bench, world)
   registerGroup(bench, world)
   registerIdle(bench, world)
+  registerGuard(bench, world)
   registerAll(bench, world)
 }
 
@@ -263,6 +269,21 @@ function registerIdle(bench: Command, world: BenchContext): void {
     const { groups, settleS, durationS } = flags
     const settings = { groups, settleMs: settleS * 1000, durationMs: durationS * 1000 }
     printAnswer(world.context, flags.output, idleAnswer(await benchIdle(world, flags.data, settings)))
+  })
+}
+
+function registerGuard(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'guard',
+    'exit code 1 if appends are much slower than what they stand on',
+  ).option('--data <dir>', 'where the nodes keep their data', nonEmpty)
+  withOutput(command).action(async (flags: GuardFlags) => {
+    const report = await benchGuard(world, flags.data)
+    printAnswer(world.context, flags.output, guardAnswer(report))
+    if (report.passed) return
+    const slow = report.results.filter(({ passed }) => !passed).map(({ name }) => name)
+    throw new CommandFailure(`much slower than what it stands on: ${slow.join('; ')}`)
   })
 }
 
