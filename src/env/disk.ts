@@ -55,9 +55,15 @@ export interface Files {
   syncDirectory(path: string): Promise<void>
 }
 
+/** Disks write whole blocks of at most so many bytes. */
+export const BLOCK_BYTES = 4096
+
 export interface File {
   sizeBytes(): Promise<number>
-  /** Writes the chunks one after the other from `position` on, all of them. */
+  /**
+   * Writes the chunks one after the other from `position` on, all of them. Where position and length are whole blocks,
+   * they may go to the disk past the system's cache, which costs less.
+   */
   write(chunks: readonly Uint8Array[], position: number): Promise<void>
   /** What was written before is on stable storage when it resolves (fdatasync). */
   sync(): Promise<void>

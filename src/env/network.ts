@@ -3,6 +3,8 @@ import type { Cancel } from './env.ts'
 /** Turns a message into bytes and back. An identity codec on Uint8Array leaves the bytes to the layers above. */
 export interface Codec<T> {
   encode(message: T): Uint8Array
+  /** The same bytes in pieces, for who can send them so: what is large in a message needn't be copied into it. */
+  encodeInPieces?(message: T): readonly Uint8Array[]
   /** Throws on bytes that aren't such a message. The result may be a view of `bytes`. */
   decode(bytes: Uint8Array): T
 }

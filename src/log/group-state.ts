@@ -1,3 +1,4 @@
+import { BLOCK_BYTES } from '../env/index.ts'
 import type { LogIndex, LogMark, Term } from '../raft/types.ts'
 import type { GroupId } from './types.ts'
 
@@ -25,6 +26,11 @@ export interface GroupState {
   readonly entryBytes: number
   /** Bytes of the two folded states. */
   readonly stateBytes: number
+}
+
+/** The end of the block in which `bytes` end: up to there a turn writes, and there the next one begins. */
+export function wholeBlocks(bytes: number): number {
+  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
 }
 
 export function totalBytes(state: GroupState): number {

@@ -22,7 +22,7 @@ export interface InspectedSegment {
   readonly number: number
   /** Of the file; undefined where it isn't there. */
   readonly fileBytes: number | undefined
-  /** Up to here entries name it, 0 where none does: the rest is garbage that a start cuts. */
+  /** Up to here entries name it, 0 where none does: what is behind the end of that block is garbage that a start cuts. */
   readonly namedBytes: number
 }
 

@@ -5,6 +5,7 @@ import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import { DamagedEntryError, EntriesCompactedError, MalformedBytesError } from './errors.ts'
 import type { GroupState } from './group-state.ts'
+import { wholeBlocks } from './group-state.ts'
 import { entryRange, indexOfEntryKey } from './keys.ts'
 import type { Range } from './keys.ts'
 import { decodeIndexPoint, decodeStoredEntry } from './records.ts'
@@ -87,7 +88,7 @@ function decodeChecked(
   }
 }
 
-/** Payloads that lie one after the other in a segment come with one read. */
+/** Payloads that lie one after the other in a segment come with one read; between turns there is at most a part of a block. */
 async function loadPayloads(
   segments: SegmentFiles,
   stateNow: () => GroupState,
@@ -107,11 +108,10 @@ async function loadPayloads(
     assert(count >= 1, 'log.read-adjacent', () => `group ${groupId}: entry ${head.index}`)
     refuseRemoved(stateNow(), segment, head.index)
     const bytes = await segments.read(groupId, segment, position, length)
-    let start = 0
     for (const stored of heads.slice(at, at + count)) {
-      const end = start + stored.head.payloadBytes
-      entries.push(checked(groupId, stored, segment, bytes.subarray(start, end)))
-      start = end
+      const start = positionOf(stored) - position
+      const part = bytes.subarray(start, start + stored.head.payloadBytes)
+      entries.push(checked(groupId, stored, segment, part))
     }
     at += count
   }
@@ -125,20 +125,27 @@ function refuseRemoved(state: GroupState, segment: number, index: LogIndex): voi
   throw new EntriesCompactedError(state.groupId, index, state.lowEnd.index)
 }
 
+function positionOf({ payload }: StoredEntry): number {
+  assert(payload.type === 'extent', 'log.read-extent', () => payload.type)
+  return payload.extent.position
+}
+
 function adjacent(heads: readonly StoredEntry[], from: number): { count: number; length: number } {
+  const first = positionOf(heads[from]!)
   let count = 0
   let length = 0
   let segment: number | undefined
-  let position = 0
   for (const { head, payload } of heads.slice(from)) {
     if (payload.type !== 'extent') break
+    const { position } = payload.extent
+    const end = first + length
     if (count > 0) {
-      const follows = payload.extent.segment === segment && payload.extent.position === position
-      if (!follows || length + head.payloadBytes > mostBytesPerRead) break
+      const follows =
+        payload.extent.segment === segment && (position === end || position === wholeBlocks(end))
+      if (!follows || position + head.payloadBytes - first > mostBytesPerRead) break
     }
     segment = payload.extent.segment
-    position = payload.extent.position + head.payloadBytes
-    length += head.payloadBytes
+    length = position + head.payloadBytes - first
     count++
   }
   assert(count <= heads.length - from, 'log.adjacent-count', () => `${count} from ${from}`)

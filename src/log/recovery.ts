@@ -7,6 +7,7 @@ import { MalformedBytesError } from './errors.ts'
 import { FolderScan } from './folder-scan.ts'
 import type { GroupScan } from './group-scan.ts'
 import type { GroupState } from './group-state.ts'
+import { wholeBlocks } from './group-state.ts'
 import { groupKey, keyKind, turnKey, turnSlotKey } from './keys.ts'
 import type { DurableTurnFile } from './durable-turn.ts'
 import { checkLastTurn, missingTurns, readLastTurn } from './last-turn.ts'
@@ -158,8 +159,12 @@ async function compareSegments(
     const segment = named.get(number)
     // All that is named is there by now; a group with damage loses nothing.
     assert(group.damage === undefined, 'log.remove-unnamed', () => `group ${groupId}: ${group.damage}`)
-    if (segment === undefined) await segments.remove(groupId, number)
-    else if (size > segment.bytes) await segments.truncate(groupId, number, segment.bytes)
+    if (segment === undefined) {
+      await segments.remove(groupId, number)
+      continue
+    }
+    const written = wholeBlocks(segment.bytes)
+    if (size > written) await segments.truncate(groupId, number, written)
   }
 }
 

@@ -1,10 +1,11 @@
+import { BLOCK_BYTES } from '../env/index.ts'
 import { chain } from '../raft/index.ts'
 import type { Entry, HardState, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
 import type { StoreOperation } from '../env/index.ts'
 import { assert } from './assert.ts'
 import type { GroupState, SegmentState } from './group-state.ts'
-import { remainingBytes } from './group-state.ts'
+import { remainingBytes, wholeBlocks } from './group-state.ts'
 import { byOffsetKey, byTimeKey, entryKey, groupKey, keyKind, turnKey, turnSlotKey } from './keys.ts'
 import {
   encodeExtentEntry,
@@ -20,7 +21,10 @@ import {
 import type { TurnExtents } from './records.ts'
 import type { AppliedState, GroupId, GroupWrite, LogLimits } from './types.ts'
 
-/** Payloads for one segment file, to be written one after the other. */
+/**
+ * Payloads for one segment file, to be written one after the other: whole blocks, so that they can go past the system's cache
+ * and no turn writes into a block that an earlier one has made durable.
+ */
 export interface SegmentWrite {
   readonly groupId: GroupId
   readonly segment: number
@@ -72,6 +76,9 @@ export function planTurn(context: TurnContext, writes: readonly GroupWrite[]): T
   for (const write of writes) planner.add(write)
   return planner.finish()
 }
+
+/** Ends the last block of a write. */
+const zeros = new Uint8Array(BLOCK_BYTES)
 
 type OpenWrite = Omit<SegmentWrite, 'groupId' | 'chunks'> & { readonly chunks: Uint8Array[] }
 
@@ -135,7 +142,7 @@ class TurnPlanner {
       }
       assertSound(draft)
       groups.set(groupId, draft.state)
-      for (const open of draft.writes) segmentWrites.push({ groupId, ...open })
+      for (const open of draft.writes) segmentWrites.push({ groupId, ...inWholeBlocks(open) })
       if (firstIndex === undefined || !hasExtents) continue
       extents.push({ groupId, firstIndex: asLogIndex(firstIndex) })
       segmentsFirst ||= draft.standsOnThisTurn
@@ -289,20 +296,22 @@ class TurnPlanner {
     const fits = newest !== undefined && newest.bytes < this.#context.limits.segmentBytes
     const segment = fits ? newest : { number: state.nextSegment, bytes: 0, lastIndex: 0 }
     let open = draft.writes.at(-1)
+    let position = segment.bytes
     if (open?.segment !== segment.number) {
-      open = { segment: segment.number, position: segment.bytes, chunks: [], created: !fits }
+      position = wholeBlocks(segment.bytes)
+      open = { segment: segment.number, position, chunks: [], created: !fits }
       draft.writes.push(open)
     }
     assert(entry.payloadBytes > 0, 'log.segment-payload', () => `group ${draft.groupId}: ${entry.index}`)
     assert(
-      open.position <= segment.bytes,
+      open.position <= position && segment.bytes <= position,
       'log.segment-append',
-      () => `group ${draft.groupId}: ${open?.position} > ${segment.bytes}`,
+      () => `group ${draft.groupId}: ${position}, ${open?.position}, ${segment.bytes}`,
     )
     open.chunks.push(...entry.payload)
     const grown: SegmentState = {
       number: segment.number,
-      bytes: segment.bytes + entry.payloadBytes,
+      bytes: position + entry.payloadBytes,
       lastIndex: entry.index,
     }
     draft.state = {
@@ -311,7 +320,7 @@ class TurnPlanner {
       nextSegment: Math.max(state.nextSegment, segment.number + 1),
     }
     draft.hasExtents = true
-    return encodeExtentEntry(entry, { segment: segment.number, position: segment.bytes })
+    return encodeExtentEntry(entry, { segment: segment.number, position })
   }
 
   #setHardState(draft: GroupDraft, hardState: HardState): void {
@@ -437,6 +446,14 @@ const destroyedKinds = [
   keyKind.applied,
   keyKind.damage,
 ] as const
+
+function inWholeBlocks(open: OpenWrite): OpenWrite {
+  const bytes = open.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  const rest = wholeBlocks(bytes) - bytes
+  assert(open.position % BLOCK_BYTES === 0, 'log.segment-block', () => `${open.segment}: ${open.position}`)
+  assert(rest >= 0 && rest < BLOCK_BYTES, 'log.segment-rest', () => `${open.segment}: ${rest}`)
+  return rest === 0 ? open : { ...open, chunks: [...open.chunks, zeros.subarray(0, rest)] }
+}
 
 function stateOf(draft: GroupDraft): GroupState {
   assert(

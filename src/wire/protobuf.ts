@@ -206,20 +206,40 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 export class ProtoWriter {
   #buffer: Buffer
   #pos: number
+  /** Where in the buffer the newest piece ends. */
+  #end: number
+  /** What comes after it, the first piece last. */
+  readonly #behind: Uint8Array[] = []
+  #behindBytes = 0
 
   /** `capacityBytes` is a guess of the encoded length; a short one costs a copy. */
   constructor(capacityBytes: number) {
     this.#buffer = Buffer.allocUnsafe(Math.max(16, capacityBytes))
     this.#pos = this.#buffer.length
+    this.#end = this.#pos
   }
 
   /** A mark for `delimit`. */
   get written(): number {
-    return this.#buffer.length - this.#pos
+    return this.#behindBytes + this.#end - this.#pos
   }
 
   finish(): Uint8Array {
-    return this.#buffer.subarray(this.#pos)
+    const [first, ...others] = this.finishInPieces()
+    return others.length === 0 ? first! : Buffer.concat([first!, ...others])
+  }
+
+  /** The message in pieces, one of them for each `reference`. */
+  finishInPieces(): Uint8Array[] {
+    return [this.#buffer.subarray(this.#pos, this.#end), ...this.#behind.toReversed()]
+  }
+
+  /** As `raw`, but the bytes are taken as they are and not copied. */
+  reference(bytes: Uint8Array): void {
+    if (this.#end > this.#pos) this.#behind.push(this.#buffer.subarray(this.#pos, this.#end))
+    this.#behind.push(bytes)
+    this.#behindBytes += this.#end - this.#pos + bytes.length
+    this.#end = this.#pos
   }
 
   /** Turns what was written since the mark into the content of a length-delimited field. */
@@ -294,11 +314,12 @@ export class ProtoWriter {
   }
 
   #grow(count: number): void {
-    const { written } = this
+    const written = this.#end - this.#pos
     const buffer = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, written + count))
-    this.#buffer.copy(buffer, buffer.length - written, this.#pos)
+    this.#buffer.copy(buffer, buffer.length - written, this.#pos, this.#end)
     this.#buffer = buffer
     this.#pos = buffer.length - written
+    this.#end = buffer.length
   }
 }
 

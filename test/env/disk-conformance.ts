@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Disk, KeyRange, Store } from '../../src/env/index.ts'
-import { StoreLockedError } from '../../src/env/index.ts'
+import { BLOCK_BYTES, StoreLockedError } from '../../src/env/index.ts'
 
 export interface DiskUnderTest {
   readonly disk: Disk
@@ -205,6 +205,30 @@ export function describeDisk(name: string, make: () => Promise<DiskUnderTest>): 
       )
       expect(await file.sizeBytes()).toBe(10_000)
       expect(hex(await file.read(2 * 4999, 10))).toBe(hex(bytes(4999 & 0xff, 4999 >> 8)))
+      await file.close()
+    })
+
+    it('keep whole blocks, whose writes may take another way, among bytes that were written before and after', async () => {
+      const block = (value: number, count = 1): Uint8Array => new Uint8Array(count * BLOCK_BYTES).fill(value)
+      const file = await under.disk.files.open(path('file'))
+      const expected = new Uint8Array(20 * BLOCK_BYTES)
+      const write = async (chunks: readonly Uint8Array[], position: number): Promise<void> => {
+        await file.write(chunks, position)
+        expected.set(Buffer.concat(chunks), position)
+        const size = await file.sizeBytes()
+        expect(Buffer.compare(await file.read(0, size), expected.subarray(0, size))).toBe(0)
+      }
+      await write([text('not on a block')], 100)
+      await write([block(1).subarray(7), block(2).subarray(0, 7), block(3, 2)], BLOCK_BYTES)
+      await write([block(4)], 9 * BLOCK_BYTES)
+      await write([text('over all of it')], 2 * BLOCK_BYTES - 5)
+      await write([block(5, 3)], BLOCK_BYTES)
+      await write([block(6), text('tail')], 12 * BLOCK_BYTES)
+      await write([block(7, 2)], 12 * BLOCK_BYTES)
+      await file.sync()
+      await file.truncate(13 * BLOCK_BYTES + 10)
+      expected.fill(0, 13 * BLOCK_BYTES + 10)
+      await write([block(8)], 14 * BLOCK_BYTES)
       await file.close()
     })
 

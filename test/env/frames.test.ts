@@ -96,8 +96,8 @@ describe('a listener', () => {
     listener = undefined
   })
 
-  async function serve(): Promise<string> {
-    const stream = serverStreamHandler(flood, (request, sink) => {
+  async function serve(method = flood): Promise<string> {
+    const stream = serverStreamHandler(method, (request, sink) => {
       sink.send(Buffer.from(request))
       sink.end()
     })
@@ -161,6 +161,11 @@ describe('a listener', () => {
     const types: FrameType[] = []
     new FrameReader(10_000, (type) => types.push(type)).push(heard)
     expect([FrameType.error, FrameType.end]).toContain(types.at(-1))
+  })
+  it('sends a message in the pieces that its codec makes, as one frame', async () => {
+    const encodeInPieces = (message: Uint8Array) => [message.subarray(0, 1), message.subarray(1)]
+    const method = { ...flood, response: { ...flood.response, encodeInPieces } }
+    expect(await say(await serve(method), [go])).toEqual(answer)
   })
   it('answers pings', async () => {
     const heard = await say(await serve(), [

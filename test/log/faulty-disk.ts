@@ -3,7 +3,7 @@ import type { Disk, File, Files, Store, StoreOperation } from '../../src/env/ind
 /** What a test may do to a disk. Each is asked before the real thing happens; throwing makes the call fail. */
 export interface Faults {
   beforeBatch?: (operations: readonly StoreOperation[], sync: boolean) => void
-  beforeWrite?: (path: string) => void
+  beforeWrite?: (path: string, position: number, bytes: number) => void
   beforeSync?: (path: string) => void
   beforeRead?: (path: string) => void
   beforeRemove?: (path: string) => void
@@ -68,7 +68,7 @@ function faultyFile(file: File, path: string, faults: Faults): File {
     close: () => file.close(),
     async write(chunks, position) {
       if (faults.stall !== undefined) await faults.stall()
-      faults.beforeWrite?.(path)
+      faults.beforeWrite?.(path, position, Buffer.concat(chunks).length)
       if (faults.keepWrite?.(path) === false) return
       await file.write(chunks, position)
     },

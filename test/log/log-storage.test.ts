@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import type { Snapshot } from '../../src/raft/types.ts'
+import { BLOCK_BYTES } from '../../src/env/index.ts'
+import type { Entry, Snapshot } from '../../src/raft/types.ts'
 import { asLogIndex, asNodeId, asTerm } from '../../src/raft/types.ts'
 import { encodeConfiguration } from '../../src/raft/index.ts'
 import { EntriesCompactedError, asGroupId } from '../../src/log/index.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, entryAfter, flat, markOf } from './entries.ts'
 import type { EntryShape } from './entries.ts'
+import { faultyDisk } from './faulty-disk.ts'
 import {
   allEntries,
   group,
@@ -41,6 +43,37 @@ async function tenEntries() {
 }
 
 describe('a turn', () => {
+  it('writes payloads as whole blocks, into none that an earlier turn has made durable, also after a start', async () => {
+    const blocks = new Set<string>()
+    const disk = faultyDisk(memoryDisk(), {
+      beforeWrite: (path, position, bytes) => {
+        if (!path.endsWith('.seg')) return
+        expect([position % BLOCK_BYTES, bytes % BLOCK_BYTES]).toEqual([0, 0])
+        for (let at = position; at < position + bytes; at += BLOCK_BYTES) {
+          expect(blocks.has(`${path} ${at}`)).toBe(false)
+          blocks.add(`${path} ${at}`)
+        }
+      },
+    })
+    const limits = { ...smallLimits, segmentBytes: 5 * BLOCK_BYTES }
+    let log = await openLog(testEnv(disk), '/data', limits)
+    await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(1, 0) }])
+    const entries: Entry[] = []
+    for (let turn = 0; turn < 12; turn++) {
+      const shapes = Array.from({ length: 1 + (turn % 4) }, (_, at) => ({
+        payload: [bytesOf(64 + ((turn * 1237 + at * 2971) % 6000), turn + at)],
+      }))
+      const next = entriesAfter(entries.at(-1) ?? emptySnapshot, shapes)
+      await log.commit([{ groupId: group, entries: next }])
+      entries.push(...next)
+      if (turn % 3 !== 2) continue
+      await log.close()
+      log = await openLog(testEnv(disk), '/data', limits)
+    }
+    expect((await allEntries(log, group, 1, 1_000_000)).map(flat)).toEqual(entries.map(flat))
+    expect(blocks.size).toBeGreaterThan(12)
+  })
+
   it('is refused where its entries leave a gap', async () => {
     const { log, entries } = await tenEntries()
     const next = entryAfter(entryAfter(entries.at(-1)!))

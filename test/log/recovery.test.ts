@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Disk } from '../../src/env/index.ts'
+import { BLOCK_BYTES, type Disk } from '../../src/env/index.ts'
 import type { Entry } from '../../src/raft/types.ts'
 import { asLogIndex, asTerm } from '../../src/raft/types.ts'
 import { DamagedEntryError, FolderDamagedError, asGroupId, asOffset } from '../../src/log/index.ts'
@@ -9,6 +9,8 @@ import { faultyDisk } from './faulty-disk.ts'
 import type { Faults } from './faulty-disk.ts'
 import { allEntries, damageOf, group, openLog, recoveredOf, smallLimits, testEnv } from './storage-env.ts'
 
+/** Room for the two large entries of the last turn in the segment of the first one, and no more. */
+const limits = { ...smallLimits, segmentBytes: 4500 }
 const other = asGroupId(8)
 const hardState = (commit: number) => ({ term: asTerm(1), votedFor: undefined, commit: asLogIndex(commit) })
 const large = (seed: number) => ({ payload: [bytesOf(300, seed)] })
@@ -26,7 +28,7 @@ interface Stopped {
 async function stopped(options: { readonly noted: boolean }): Promise<Stopped> {
   const disk = memoryDisk()
   const faults: Faults = {}
-  const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data')
+  const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data', limits)
   const entries = entriesAfter(emptySnapshot, [large(1), small(2), large(3), small(4)])
   await log.commit([
     { groupId: group, create: emptySnapshot, entries, hardState: hardState(2) },
@@ -39,6 +41,9 @@ async function stopped(options: { readonly noted: boolean }): Promise<Stopped> {
   return { disk, entries, last }
 }
 
+/** Where the payloads of the last turn end: it began with a block of its own, and zeros fill its last one. */
+const lastEnd = BLOCK_BYTES + 600
+
 async function segmentFile(disk: Disk, groupId = group, which = -1) {
   const name = (await disk.files.list(`/data/segments/${groupId}`)).at(which)!
   return disk.files.open(`/data/segments/${groupId}/${name}`)
@@ -46,7 +51,7 @@ async function segmentFile(disk: Disk, groupId = group, which = -1) {
 
 async function flipByte(disk: Disk, position: number, groupId = group, which = -1): Promise<void> {
   const file = await segmentFile(disk, groupId, which)
-  const at = position < 0 ? (await file.sizeBytes()) + position : position
+  const at = position < 0 ? lastEnd + position : position
   const byte = await file.read(at, 1)
   await file.write([Uint8Array.of(byte[0]! ^ 0x10)], at)
   await file.close()
@@ -54,7 +59,7 @@ async function flipByte(disk: Disk, position: number, groupId = group, which = -
 
 async function cutTail(disk: Disk, byBytes: number): Promise<void> {
   const file = await segmentFile(disk)
-  await file.truncate((await file.sizeBytes()) - byBytes)
+  await file.truncate(lastEnd - byBytes)
   await file.close()
 }
 
@@ -93,7 +98,7 @@ describe('a power cut during the last turn', () => {
       const { disk, entries, last } = await stopped({ noted: false })
       await harm(disk)
       const env = testEnv(disk)
-      const log = await openLog(env, '/data')
+      const log = await openLog(env, '/data', limits)
       const whole = [...entries, ...last].slice(0, lastIndex)
       expect(damageOf(log, group)).toBeUndefined()
       expect((await allEntries(log, group)).map(flat)).toEqual(whole.map(flat))
@@ -104,7 +109,7 @@ describe('a power cut during the last turn', () => {
       await log.commit([{ groupId: group, entries: [next] }])
       await log.close()
       const calm = testEnv(disk)
-      const again = await openLog(calm, '/data')
+      const again = await openLog(calm, '/data', limits)
       expect((await allEntries(again, group)).map(flat)).toEqual([...whole, next].map(flat))
       expect(calm.lines.filter(({ level }) => level !== 'info')).toEqual([])
     })
@@ -114,7 +119,7 @@ describe('a power cut during the last turn', () => {
     for (const [, harm, lastIndex] of harms) {
       const { disk } = await stopped({ noted: true })
       await harm(disk)
-      const log = await openLog(testEnv(disk), '/data')
+      const log = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(log, group)).toMatch(`entry ${lastIndex + 1}, of the last turn, which was durable`)
       expect(damageOf(log, other)).toBeUndefined()
       await log.close()
@@ -124,7 +129,7 @@ describe('a power cut during the last turn', () => {
   it('excuses nothing that is older', async () => {
     const { disk } = await stopped({ noted: false })
     await disk.files.removeDirectory(`/data/segments/${group}`)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect(damageOf(log, group)).toMatch(/^segment 1, with entries up to 3, isn't there/)
   })
 
@@ -134,7 +139,7 @@ describe('a power cut during the last turn', () => {
     const size = await file.sizeBytes()
     await file.write([bytesOf(123, 4)], size)
     await (await disk.files.open(`/data/segments/${group}/0000000009.seg`)).write([bytesOf(10, 1)], 0)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect(await file.sizeBytes()).toBe(size)
     expect(await disk.files.list(`/data/segments/${group}`)).not.toContain('0000000009.seg')
     expect((await allEntries(log, group)).map(flat)).toEqual([...entries, ...last].map(flat))
@@ -144,7 +149,7 @@ describe('a power cut during the last turn', () => {
     const { disk } = await stopped({ noted: false })
     await disk.files.makeDirectory('/data/segments/99')
     const env = testEnv(disk)
-    await openLog(env, '/data')
+    await openLog(env, '/data', limits)
     expect(env.lines.find(({ level }) => level === 'warn')?.fields).toMatchObject({ directories: ['99'] })
     expect(await disk.files.list('/data/segments')).toContain('99')
   })
@@ -165,14 +170,14 @@ describe('damage', () => {
       await changeStore(disk, keyHex, flip)
       for (const _start of [1, 2]) {
         const env = testEnv(disk)
-        const log = await openLog(env, '/data')
+        const log = await openLog(env, '/data', limits)
         expect(damageOf(log, group)).toMatch(message)
         expect((await allEntries(log, other)).map(flat)).toEqual(entries.map(flat))
         expect(env.lines.some(({ level }) => level === 'error')).toBe(true)
         await log.close()
       }
       await changeStore(disk, keyHex, flip)
-      expect(damageOf(await openLog(testEnv(disk), '/data'), group)).toBeUndefined()
+      expect(damageOf(await openLog(testEnv(disk), '/data', limits), group)).toBeUndefined()
     })
   }
 
@@ -188,7 +193,7 @@ describe('damage', () => {
     it(`is noticed where ${what} is missing`, async () => {
       const { disk } = await stopped({ noted: true })
       await changeStore(disk, keyHex, () => undefined)
-      const log = await openLog(testEnv(disk), '/data')
+      const log = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(log, group)).toMatch(message)
       expect(damageOf(log, other)).toBeUndefined()
     })
@@ -199,14 +204,14 @@ describe('damage', () => {
     let third: Uint8Array | undefined
     await changeStore(disk, entryHex(2), (value) => (third = value))
     await changeStore(disk, entryHex(4), () => third)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect(damageOf(log, group)).toBe('entry 4: its head says that it is 2')
   })
 
   it('is noticed where an entry is of another log', async () => {
     const { disk } = await stopped({ noted: true })
     const foreign = entriesAfter(emptySnapshot, [large(42), small(99)])
-    const elsewhere = await openLog(testEnv(disk), '/elsewhere')
+    const elsewhere = await openLog(testEnv(disk), '/elsewhere', limits)
     await elsewhere.commit([
       { groupId: group, create: emptySnapshot, entries: foreign, hardState: hardState(0) },
     ])
@@ -215,20 +220,20 @@ describe('damage', () => {
     const value = await store.get(Buffer.from(entryHex(2), 'hex'))
     await store.close()
     await changeStore(disk, entryHex(2), () => value)
-    expect(damageOf(await openLog(testEnv(disk), '/data'), group)).toMatch(
+    expect(damageOf(await openLog(testEnv(disk), '/data', limits), group)).toMatch(
       /^entry 2: its digest doesn't continue/,
     )
   })
 
   it('of an old payload in a segment is told by the read that meets it, with group, entry and segment', async () => {
     const { disk, entries } = await stopped({ noted: true })
-    const before = await openLog(testEnv(disk), '/data')
+    const before = await openLog(testEnv(disk), '/data', limits)
     await before.commit([
       { groupId: group, applied: { index: asLogIndex(7), state: bytesOf(3, 3), indexPoints: [] } },
     ])
     await before.close()
     await flipByte(disk, 10, group, 0)
-    const log = await openLog(testEnv(disk), '/data', { ...smallLimits, tailBytes: 0 })
+    const log = await openLog(testEnv(disk), '/data', { ...limits, tailBytes: 0 })
     const read = log.readEntries(group, asLogIndex(1), asLogIndex(2), 1000)
     await expect(read).rejects.toThrow(DamagedEntryError)
     await expect(read).rejects.toThrow(/group 7: entry 1 in segment 1 is damaged: a payload has CRC-32/)
@@ -239,13 +244,13 @@ describe('damage', () => {
   it('of an old payload that is still to be applied is noticed at the start', async () => {
     const { disk } = await stopped({ noted: true })
     await flipByte(disk, 10, group, 0)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect(damageOf(log, group)).toMatch(/^entry 1: a payload has CRC-32/)
   })
 
   it('while running is told by the read that meets it', async () => {
     const disk = memoryDisk()
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     const entries = entriesAfter(emptySnapshot, [large(1), large(2), small(3)])
     await log.commit([{ groupId: group, create: emptySnapshot, entries, hardState: hardState(0) }])
     await flipByte(disk, 310)
@@ -255,14 +260,14 @@ describe('damage', () => {
 
   it('of a signpost only makes a search longer', async () => {
     const disk = memoryDisk()
-    const first = await openLog(testEnv(disk), '/data')
+    const first = await openLog(testEnv(disk), '/data', limits)
     const entries = entriesAfter(emptySnapshot, [small(1), small(2), small(3)])
     const indexPoints = entries.map(({ index }) => ({ index, offset: asOffset(index), appendTimeMs: index }))
     const applied = { index: asLogIndex(3), state: bytesOf(3, 3), indexPoints }
     await first.commit([{ groupId: group, create: emptySnapshot, entries, hardState: hardState(3), applied }])
     await first.close()
     for (const offset of [2, 3]) await changeStore(disk, groupHex('30') + number64(offset), flip)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect((await log.findByOffset(group, asOffset(9)))?.index).toBe(1)
     expect((await log.findByTime(group, 9))?.index).toBe(3)
   })
@@ -271,7 +276,7 @@ describe('damage', () => {
     const { disk } = await stopped({ noted: false })
     await changeStore(disk, '0102', flip)
     for (const _start of [1, 2]) {
-      const log = await openLog(testEnv(disk), '/data')
+      const log = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(log, group)).toMatch(/^the store's turn record: a record has a wrong checksum/)
       expect(damageOf(log, other)).toMatch(/^the store's turn record/)
       await log.close()
@@ -281,19 +286,19 @@ describe('damage', () => {
   it('is seen where the store lost a turn that was noted as durable, also after more turns', async () => {
     const disk = memoryDisk()
     const faults: Faults = {}
-    const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data')
+    const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data', limits)
     await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(0) }])
     // As if recovery had skipped the record of this turn in LevelDB's log, but not the marker after it.
     faults.keep = () => false
     await log.commit([{ groupId: group, entries: [entryAfter(emptySnapshot)] }])
     delete faults.keep
     await log.close()
-    const again = await openLog(testEnv(disk), '/data')
+    const again = await openLog(testEnv(disk), '/data', limits)
     const damage = "the store's newest turn is 1, but turn 2 was durable: what came between is lost"
     expect(damageOf(again, group)).toBe(damage)
     await again.commit([{ groupId: other, create: emptySnapshot, hardState: hardState(0) }])
     await again.close()
-    const third = await openLog(testEnv(disk), '/data')
+    const third = await openLog(testEnv(disk), '/data', limits)
     expect(damageOf(third, group)).toBe(damage)
     expect(damageOf(third, other)).toBeUndefined()
   })
@@ -301,7 +306,7 @@ describe('damage', () => {
   it('is seen where the store lost a turn in the middle, though nothing else would miss it', async () => {
     const disk = memoryDisk()
     const faults: Faults = {}
-    const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data')
+    const log = await openLog(testEnv(faultyDisk(disk, faults)), '/data', limits)
     await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(0) }])
     // A vote, in a record that LevelDB's recovery skips because one of its bits is flipped.
     faults.keep = () => false
@@ -310,21 +315,21 @@ describe('damage', () => {
     await log.commit([{ groupId: other, create: emptySnapshot, hardState: hardState(0) }])
     await log.close()
     for (const _start of [1, 2]) {
-      const again = await openLog(testEnv(disk), '/data')
+      const again = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(again, group)).toBe('the store has turn 3, but lost turn 2 before it (1 in all)')
       await again.close()
     }
-    const third = await openLog(testEnv(disk), '/data')
+    const third = await openLog(testEnv(disk), '/data', limits)
     const young = asGroupId(9)
     await third.commit([{ groupId: young, create: emptySnapshot, hardState: hardState(0) }])
     await third.close()
-    expect(damageOf(await openLog(testEnv(disk), '/data'), young)).toBeUndefined()
+    expect(damageOf(await openLog(testEnv(disk), '/data', limits), young)).toBeUndefined()
   })
 
   it('ends with the group, which may then begin anew', async () => {
     const { disk } = await stopped({ noted: true })
     await changeStore(disk, entryHex(2), flip)
-    const log = await openLog(testEnv(disk), '/data')
+    const log = await openLog(testEnv(disk), '/data', limits)
     expect(() => log.lastMark(group)).toThrow('is damaged')
     await expect(log.commit([{ groupId: group, create: emptySnapshot }])).rejects.toThrow(
       'log.create-over-damage',
@@ -332,7 +337,7 @@ describe('damage', () => {
     await log.commit([{ groupId: group, destroy: true }])
     await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(0) }])
     await log.close()
-    expect(damageOf(await openLog(testEnv(disk), '/data'), group)).toBeUndefined()
+    expect(damageOf(await openLog(testEnv(disk), '/data', limits), group)).toBeUndefined()
   })
 })
 
@@ -349,7 +354,7 @@ describe('the note of the last turn', () => {
 
   it('that is something else keeps the node from starting, for it says what the store must have', async () => {
     for (const change of [(bytes: Uint8Array) => bytes.subarray(0, 10), () => bytesOf(700, 1)]) {
-      const opening = openLog(testEnv(await withNote(change)), '/data')
+      const opening = openLog(testEnv(await withNote(change)), '/data', limits)
       await expect(opening).rejects.toThrow(FolderDamagedError)
       await expect(opening).rejects.toThrow(
         "the data folder /data has a file turn that isn't what the node wrote",
@@ -361,7 +366,7 @@ describe('the note of the last turn', () => {
     for (let byte = 0; byte < 24; byte++) {
       const disk = await withNote((bytes) => bytes.map((value, i) => (i === byte ? value ^ 4 : value)))
       await cutTail(disk, 100)
-      const log = await openLog(testEnv(disk), '/data')
+      const log = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(log, group)).toMatch('of the last turn, which was durable')
       await log.close()
     }
@@ -370,7 +375,7 @@ describe('the note of the last turn', () => {
   it('that is empty, or zeros as after a power cut, says nothing: the last turn is only looked at', async () => {
     for (const change of [() => new Uint8Array(0), (bytes: Uint8Array) => bytes.fill(0)]) {
       const disk = await withNote(change)
-      const log = await openLog(testEnv(disk), '/data')
+      const log = await openLog(testEnv(disk), '/data', limits)
       expect(damageOf(log, group)).toBeUndefined()
       await log.close()
     }

@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib'
 import type { Clock } from '../../env/index.ts'
 import type { IndexPoint, Offset } from '../../log/types.ts'
 import type { Draft, Entry, LogIndex, ProposeResult, Snapshot, Term } from '../../raft/types.ts'
@@ -15,6 +14,7 @@ import {
   encodeRecordsAppended,
   type BatchMark,
 } from './event.ts'
+import { JoinedCrc32 } from './joined-crc32.ts'
 import { Signposts } from './signposts.ts'
 import { PartitionState } from './state.ts'
 
@@ -180,8 +180,14 @@ export class PartitionMachine implements StateMachine {
     assert(view !== undefined, 'partition.decide-only-when-leading')
     const baseOffset = view.nextOffset
     const appendTimeMs = Math.max(view.lastAppendTimeMs, this.#clock.wallMs())
-    const entry: EntryInTheMaking = { batches: [], payload: [], payloadBytes: 0, groups: [], replies: [] }
-    let onlyCrc32: number | undefined
+    const entry: EntryInTheMaking = {
+      batches: [],
+      payload: [],
+      payloadBytes: 0,
+      crc32: new JoinedCrc32(),
+      groups: [],
+      replies: [],
+    }
     let taken = 0
     for (const command of this.#pending) {
       const bytes = command.records.byteLength
@@ -190,9 +196,7 @@ export class PartitionMachine implements StateMachine {
       if (entry.groups.length === MAX_GROUP_MARKS_PER_ENTRY) break
       taken += 1
       this.#pendingBytes -= costOf(command)
-      const before = entry.payload.length
       this.#decideAppend(view, command, appendTimeMs, entry)
-      if (entry.payload.length > before) onlyCrc32 = before === 0 ? command.recordsCrc32 : undefined
     }
     this.#pending.splice(0, taken)
     const groupReplies = this.#decideGroups(view, appendTimeMs, entry.groups)
@@ -200,7 +204,7 @@ export class PartitionMachine implements StateMachine {
     if (batches.length === 0 && groups.length === 0) return this.#answerWithoutEntry(replies, groupReplies)
     const recordCount = view.nextOffset - baseOffset
     const header = encodeRecordsAppended({ baseOffset, recordCount, appendTimeMs, batches, groups })
-    const result = propose({ header, payload, payloadBytes, payloadCrc32: onlyCrc32 ?? crcOf(payload) })
+    const result = propose({ header, payload, payloadBytes, payloadCrc32: entry.crc32.value })
     if (!result.ok) return this.#notProposed(result.reason, [...replies, ...groupReplies])
     this.#lastProposed = { index: result.index, term: result.term }
     this.#waitFor(this.#lastProposed, replies, groupReplies)
@@ -244,6 +248,7 @@ export class PartitionMachine implements StateMachine {
     const baseOffset = view.foldBatch(mark, appendTimeMs)
     entry.batches.push(mark)
     entry.payload.push(command.records)
+    entry.crc32.add(command.records, command.recordsCrc32)
     entry.payloadBytes += byteLength
     if (commit?.type === 'mark') {
       view.foldMark(commit.mark, appendTimeMs)
@@ -398,6 +403,7 @@ interface EntryInTheMaking {
   readonly batches: BatchMark[]
   readonly payload: Uint8Array[]
   payloadBytes: number
+  readonly crc32: JoinedCrc32
   readonly groups: GroupMark[]
   readonly replies: Provisional<AppendResponse>[]
 }
@@ -423,10 +429,4 @@ function withoutSequence(batch: {
   readonly appendTimeMs: number
 }) {
   return { baseOffset: batch.baseOffset, recordCount: batch.recordCount, appendTimeMs: batch.appendTimeMs }
-}
-
-function crcOf(chunks: readonly Uint8Array[]): number {
-  let crc = 0
-  for (const chunk of chunks) crc = crc32(chunk, crc)
-  return crc
 }

@@ -1,4 +1,4 @@
-import { encodeEnvelope, type GroupMessage } from './peer-codec.ts'
+import { encodeEnvelopeInPieces, type EncodedEnvelope, type GroupMessage } from './peer-codec.ts'
 
 /**
  * Encodes a turn's messages to several peers. A leader tells all followers that keep up the very same entries, and an
@@ -6,12 +6,12 @@ import { encodeEnvelope, type GroupMessage } from './peer-codec.ts'
  */
 export class EnvelopeEncoder {
   #messages: readonly GroupMessage[] = []
-  #bytes: Uint8Array | undefined
+  #bytes: EncodedEnvelope | undefined
 
-  encode(messages: readonly GroupMessage[]): Uint8Array {
+  encode(messages: readonly GroupMessage[]): EncodedEnvelope {
     if (this.#bytes !== undefined && sameAppends(messages, this.#messages)) return this.#bytes
     this.#messages = messages
-    this.#bytes = encodeEnvelope({ nodeId: undefined, messages, leaders: [], quiet: [] })
+    this.#bytes = encodeEnvelopeInPieces({ nodeId: undefined, messages, leaders: [], quiet: [] })
     return this.#bytes
   }
 

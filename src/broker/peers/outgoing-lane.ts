@@ -5,6 +5,7 @@ import type { EnvelopeEncoder } from './envelope-encoder.ts'
 import {
   encodeEnvelope,
   roughBytes,
+  type EncodedEnvelope,
   type Envelope,
   type GroupMessage,
   type LeaderNotice,
@@ -27,7 +28,7 @@ export class OutgoingLane {
   readonly lane: Lane
   readonly #onUndelivered: (groupId: GroupId) => void
   readonly #encoder: EnvelopeEncoder
-  #sink: Sink<Uint8Array> | undefined
+  #sink: Sink<EncodedEnvelope> | undefined
   #blocked = false
   #queue: GroupMessage[] = []
   #queuedBytes = 0
@@ -49,7 +50,7 @@ export class OutgoingLane {
   }
 
   /** The peer has dialled in; an older stream of it is ended. Returns what takes this stream away again. */
-  attach(sink: Sink<Uint8Array>, self: NodeId, standing?: Standing): () => void {
+  attach(sink: Sink<EncodedEnvelope>, self: NodeId, standing?: Standing): () => void {
     this.#sink?.end()
     this.#sink = sink
     this.#blocked = false
@@ -119,7 +120,7 @@ export class OutgoingLane {
     this.#sentSinceBeat = false
   }
 
-  #send(sink: Sink<Uint8Array>, envelope: Uint8Array): void {
+  #send(sink: Sink<EncodedEnvelope>, envelope: EncodedEnvelope): void {
     this.#sentSinceBeat = true
     if (!sink.send(envelope)) this.#blocked = true
   }

@@ -178,17 +178,33 @@ function writeGroupMessage(writer: ProtoWriter, { groupId, message }: GroupMessa
 
 function writeEntry(writer: ProtoWriter, entry: Entry): void {
   const mark = writer.written
-  for (let at = entry.payload.length - 1; at >= 0; at--) writer.raw(entry.payload[at]!)
+  for (let at = entry.payload.length - 1; at >= 0; at--) {
+    const chunk = entry.payload[at]!
+    if (chunk.length >= LEAST_BYTES_REFERRED_TO) writer.reference(chunk)
+    else writer.raw(chunk)
+  }
   const payloadBytes = writer.written - mark
   assert(payloadBytes === entry.payloadBytes, 'peer-codec.payload-written', `${payloadBytes}`)
   writer.raw(encodeEntryHead(entry))
   writer.delimit(12, mark)
 }
 
+/** An envelope as it leaves: its bytes, or several pieces of them where payloads in it are large. */
+export type EncodedEnvelope = Uint8Array | readonly Uint8Array[]
+
+export function inOnePiece(encoded: EncodedEnvelope): Uint8Array {
+  return encoded instanceof Uint8Array ? encoded : Buffer.concat(encoded)
+}
+
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  return inOnePiece(encodeEnvelopeInPieces(envelope))
+}
+
+/** Large payloads are not copied: they are pieces of their own, and must not change until they have left. */
+export function encodeEnvelopeInPieces(envelope: Envelope): EncodedEnvelope {
   const { messages, leaders, quiet, nodeId, standing } = envelope
   let capacity = 24 * (leaders.length + quiet.length) + 32
-  for (const message of messages) capacity += roughBytes(message)
+  for (const message of messages) capacity += roughBytes(message) - bytesReferredTo(message)
   const writer = new ProtoWriter(capacity)
   if (standing !== undefined) writer.presentIntegerField(5, STANDINGS.indexOf(standing))
   if (nodeId !== undefined) writer.stringField(3, nodeId)
@@ -209,7 +225,21 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
     writer.delimit(2, mark)
   }
   for (let at = messages.length - 1; at >= 0; at--) writeGroupMessage(writer, messages[at]!)
-  return writer.finish()
+  const pieces = writer.finishInPieces()
+  return pieces.length === 1 ? pieces[0]! : pieces
+}
+
+/** Below this, a copy costs less than one more piece to write to the connection. */
+const LEAST_BYTES_REFERRED_TO = 16 * 1024
+
+function bytesReferredTo({ message }: GroupMessage): number {
+  if (message.type !== 'append') return 0
+  let bytes = 0
+  for (const { payload, payloadBytes } of message.entries) {
+    if (payloadBytes < LEAST_BYTES_REFERRED_TO) continue
+    for (const chunk of payload) if (chunk.length >= LEAST_BYTES_REFERRED_TO) bytes += chunk.length
+  }
+  return bytes
 }
 
 /** A message ends where its length said. */

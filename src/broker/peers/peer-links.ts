@@ -17,6 +17,8 @@ import { EnvelopeEncoder } from './envelope-encoder.ts'
 import { OutgoingLane } from './outgoing-lane.ts'
 import {
   decodeEnvelope,
+  inOnePiece,
+  type EncodedEnvelope,
   type Envelope,
   type GroupMessage,
   type LeaderNotice,
@@ -354,8 +356,8 @@ export class PeerLinks {
     // Nothing counts before the other side has said who it is, or another node's vote could pass for this peer's.
     let isPeer = false
     const stream = peer.connections[lane].serverStream(subscribeMethod, request, {
-      onMessage: (bytes) => {
-        const envelope = this.#closed || peer.dropped ? undefined : this.#decode(peer, lane, bytes)
+      onMessage: (encoded) => {
+        const envelope = this.#closed || peer.dropped ? undefined : this.#decode(peer, lane, encoded)
         if (envelope === undefined) return
         isPeer ||= this.#identified(peer, lane, envelope.nodeId)
         if (isPeer) this.#received(peer, envelope)
@@ -366,9 +368,9 @@ export class PeerLinks {
     peer.incoming.set(lane, stream)
   }
 
-  #decode(peer: Peer, lane: Lane, bytes: Uint8Array): Envelope | undefined {
+  #decode(peer: Peer, lane: Lane, encoded: EncodedEnvelope): Envelope | undefined {
     try {
-      return decodeEnvelope(bytes, peer.nodeId, this.#identity.nodeId)
+      return decodeEnvelope(inOnePiece(encoded), peer.nodeId, this.#identity.nodeId)
     } catch (error) {
       // Whatever it was, it counts as lost; the stream starts anew.
       this.#logger.warn({ from: peer.nodeId, lane, error: String(error) }, 'malformed message from a peer')

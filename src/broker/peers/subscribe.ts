@@ -2,7 +2,7 @@ import protobuf from 'protobufjs/minimal.js'
 import type { Codec, RpcMethod } from '../../env/index.ts'
 import { asNodeId, type NodeId } from '../../raft/types.ts'
 import { ProtoReader } from '../../wire/index.ts'
-import { STANDINGS, type Standing } from './peer-codec.ts'
+import { STANDINGS, inOnePiece, type EncodedEnvelope, type Standing } from './peer-codec.ts'
 
 /** Who dials, and which of its two streams this is. */
 export interface SubscribeRequest {
@@ -73,10 +73,14 @@ const subscribeRequest: Codec<SubscribeRequest> = {
   },
 }
 
-/** Envelopes are decoded by the link, which knows who sends and who receives. */
-const opaque: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
+/** Envelopes are encoded by the lane, and decoded by the link, which knows who sends and who receives. */
+const opaque: Codec<EncodedEnvelope> = {
+  encode: inOnePiece,
+  encodeInPieces: (envelope) => (envelope instanceof Uint8Array ? [envelope] : envelope),
+  decode: (bytes) => bytes,
+}
 
-export const subscribeMethod: RpcMethod<SubscribeRequest, Uint8Array, 'serverStream'> = {
+export const subscribeMethod: RpcMethod<SubscribeRequest, EncodedEnvelope, 'serverStream'> = {
   path: '/flotilla.peer.v1.PeerService/Subscribe',
   kind: 'serverStream',
   request: subscribeRequest,

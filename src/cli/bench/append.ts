@@ -74,7 +74,7 @@ export async function benchAppend(
     for (let number = 1; number <= settings.runs; number++) {
       say(context, `run ${number} of ${settings.runs}: ${describeTime(settings)}`)
       const run = await withTopic(context, cluster.client, settings.partitions, (topic) =>
-        runOnce(bench, cluster, settings, topic),
+        appendOnce(bench, cluster, settings, topic),
       )
       say(
         context,
@@ -108,7 +108,7 @@ function reportOf(
   }
 }
 
-async function runOnce(
+export async function appendOnce(
   bench: BenchContext,
   cluster: BenchCluster,
   settings: AppendSettings,

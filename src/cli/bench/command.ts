@@ -10,6 +10,8 @@ import type { ClusterChoice } from './bench-cluster.ts'
 import { benchFailover } from './failover.ts'
 import { benchGroup } from './group.ts'
 import { groupAnswer } from './group-report.ts'
+import { benchGuard } from './guard.ts'
+import { guardAnswer } from './guard-report.ts'
 import { benchIdle } from './idle.ts'
 import { stampBytes } from './payloads.ts'
 import { benchRead } from './read.ts'
@@ -67,6 +69,9 @@ interface ScaleFlags extends OutputFlags {
   readonly storedMb: number
   readonly runs: number
 }
+interface GuardFlags extends OutputFlags {
+  readonly data?: string
+}
 interface AllFlags extends OutputFlags {
   readonly data?: string
   readonly quick?: boolean
@@ -90,6 +95,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerGroup(bench, world)
   registerIdle(bench, world)
   registerScale(bench, world)
+  registerGuard(bench, world)
   registerAll(bench, world)
 }
 
@@ -288,6 +294,21 @@ function registerScale(bench: Command, world: BenchContext): void {
   withOutput(command).action(async ({ records, storedMb, runs, data, output }: ScaleFlags) => {
     const settings = { records, storedBytes: storedMb * 1e6, runs }
     printAnswer(world.context, output, scaleAnswer(await benchScale(world, data, settings)))
+  })
+}
+
+function registerGuard(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'guard',
+    'exit code 1 if appends are much slower than what they stand on',
+  ).option('--data <dir>', 'where the nodes keep their data', nonEmpty)
+  withOutput(command).action(async (flags: GuardFlags) => {
+    const report = await benchGuard(world, flags.data)
+    printAnswer(world.context, flags.output, guardAnswer(report))
+    if (report.passed) return
+    const slow = report.results.filter(({ passed }) => !passed).map(({ name }) => name)
+    throw new CommandFailure(`much slower than what it stands on: ${slow.join('; ')}`)
   })
 }
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Disk, File, Files } from '../disk.ts'
+import { directWriter, type DirectWriter } from './direct-writer.ts'
 import { openLevelStore } from './store.ts'
 
 /** LevelDB (through `level`) and the file system. */
@@ -22,7 +23,7 @@ export const nodeFiles: Files = {
     }
   },
   async open(path) {
-    return new NodeFile(await open(path, constants.O_RDWR | constants.O_CREAT, 0o644))
+    return new NodeFile(await open(path, constants.O_RDWR | constants.O_CREAT, 0o644), directWriter(path))
   },
   async remove(path) {
     await rm(path, { force: true })
@@ -45,9 +46,11 @@ export const nodeFiles: Files = {
 
 export class NodeFile implements File {
   readonly #handle: FileHandle
+  readonly #direct: DirectWriter | undefined
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, direct?: DirectWriter) {
     this.#handle = handle
+    this.#direct = direct
   }
 
   async sizeBytes(): Promise<number> {
@@ -55,8 +58,9 @@ export class NodeFile implements File {
   }
 
   async write(chunks: readonly Uint8Array[], position: number): Promise<void> {
-    let rest: readonly Uint8Array[] = chunks.filter((chunk) => chunk.length > 0)
-    let at = position
+    const past = (await this.#direct?.write(chunks, position)) ?? 0
+    let rest = withoutBytes(chunks, past).filter((chunk) => chunk.length > 0)
+    let at = position + past
     while (rest.length > 0) {
       const { bytesWritten } = await this.#handle.writev(rest, at)
       if (bytesWritten === 0) throw new Error(`a write at position ${at} wrote no byte; is the disk full?`)
@@ -85,12 +89,13 @@ export class NodeFile implements File {
   }
 
   async close(): Promise<void> {
+    await this.#direct?.close()
     await this.#handle.close()
   }
 }
 
 /** What is left of the chunks after a write of `count` bytes, which may end inside a chunk. */
-export function withoutBytes(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+export function withoutBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
   let left = count
   for (let i = 0; i < chunks.length; i++) {
     const chunk = chunks[i]!

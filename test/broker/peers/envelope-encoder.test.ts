@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EnvelopeEncoder } from '../../../src/broker/peers/envelope-encoder.ts'
-import { encodeEnvelope, type GroupMessage } from '../../../src/broker/peers/peer-codec.ts'
+import { encodeEnvelope, inOnePiece, type GroupMessage } from '../../../src/broker/peers/peer-codec.ts'
 import { asGroupId } from '../../../src/log/types.ts'
 import { asLogIndex, asNodeId, asTerm, type Message } from '../../../src/raft/types.ts'
 import { messageOfType } from './messages.ts'
@@ -27,7 +27,7 @@ describe('an encoder of envelopes', () => {
           const encoder = new EnvelopeEncoder()
           for (const pick of picks) {
             const messages = pool.slice(pick)
-            expect(Buffer.from(encoder.encode(messages))).toEqual(Buffer.from(alone(messages)))
+            expect(Buffer.compare(inOnePiece(encoder.encode(messages)), alone(messages))).toBe(0)
           }
         },
       ),
@@ -39,9 +39,9 @@ describe('an encoder of envelopes', () => {
       fc.property(append, (message) => {
         const encoder = new EnvelopeEncoder()
         const first = encoder.encode([groupMessage({ ...message, to: asNodeId('n2') })])
-        expect(encoder.encode([groupMessage({ ...message, to: asNodeId('n3') })])).toBe(first)
+        expect(encoder.encode([groupMessage({ ...message, to: asNodeId('n3') })]) === first).toBe(true)
         encoder.forget()
-        expect(encoder.encode([groupMessage({ ...message, to: asNodeId('n3') })])).not.toBe(first)
+        expect(encoder.encode([groupMessage({ ...message, to: asNodeId('n3') })]) === first).toBe(false)
       }),
     )
   })
@@ -64,10 +64,10 @@ describe('an encoder of envelopes', () => {
         const encoder = new EnvelopeEncoder()
         for (const variant of variants) {
           const bytes = encoder.encode([groupMessage(message)])
-          expect(encoder.encode([groupMessage(variant)])).not.toBe(bytes)
+          expect(encoder.encode([groupMessage(variant)]) === bytes).toBe(false)
         }
         const bytes = encoder.encode([groupMessage(message)])
-        expect(encoder.encode([groupMessage(message, 8)])).not.toBe(bytes)
+        expect(encoder.encode([groupMessage(message, 8)]) === bytes).toBe(false)
       }),
     )
   })

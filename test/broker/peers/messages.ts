@@ -28,6 +28,12 @@ const configuration: fc.Arbitrary<Configuration> = nodeIds.map((voters) => ({
   learners: [],
 }))
 
+const chunk = fc.uint8Array({ minLength: 1, maxLength: 60 })
+/** Not copied into the message that it leaves in. */
+const largeChunk = fc
+  .record({ length: fc.integer({ min: 16_000, max: 20_000 }), value: fc.nat(255) })
+  .map(({ length, value }) => new Uint8Array(length).fill(value))
+
 export const entry: fc.Arbitrary<Entry> = fc
   .record({
     index,
@@ -35,7 +41,9 @@ export const entry: fc.Arbitrary<Entry> = fc
     kind: fc.constantFrom('noop', 'event', 'configuration'),
     digest,
     header: bytes,
-    payload: fc.array(fc.uint8Array({ minLength: 1, maxLength: 60 }), { maxLength: 3 }),
+    payload: fc.array(fc.oneof({ arbitrary: chunk, weight: 9 }, { arbitrary: largeChunk, weight: 1 }), {
+      maxLength: 3,
+    }),
   })
   .map((fields) => ({
     ...fields,

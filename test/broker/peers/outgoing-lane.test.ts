@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { EnvelopeEncoder } from '../../../src/broker/peers/envelope-encoder.ts'
 import { OutgoingLane } from '../../../src/broker/peers/outgoing-lane.ts'
-import { decodeEnvelope, type Envelope, type GroupMessage } from '../../../src/broker/peers/peer-codec.ts'
+import {
+  decodeEnvelope,
+  inOnePiece,
+  type EncodedEnvelope,
+  type Envelope,
+  type GroupMessage,
+} from '../../../src/broker/peers/peer-codec.ts'
 import { type Lane } from '../../../src/broker/peers/subscribe.ts'
 import { payloadCrc32 } from '../../../src/log/index.ts'
 import { asGroupId } from '../../../src/log/types.ts'
@@ -20,9 +26,9 @@ function laneOf(lane: Lane) {
 }
 
 /** What has left on a stream. */
-const sentOn = (sink: TestSink<Uint8Array>): Envelope[] =>
-  sink.sent.map((bytes) => decodeEnvelope(bytes, FROM, TO))
-const groupsOn = (sink: TestSink<Uint8Array>): number[][] =>
+const sentOn = (sink: TestSink<EncodedEnvelope>): Envelope[] =>
+  sink.sent.map((encoded) => decodeEnvelope(inOnePiece(encoded), FROM, TO))
+const groupsOn = (sink: TestSink<EncodedEnvelope>): number[][] =>
   sentOn(sink)
     .slice(1)
     .map(({ messages }) => messages.map(({ groupId }) => groupId))
@@ -66,7 +72,7 @@ describe('a lane to a peer that takes nothing', () => {
     lane.queue(append(1, 1))
     lane.queue(append(2, 1))
     expect(undelivered).toEqual([1, 2])
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     lane.attach(sink, FROM)
     lane.flush()
     expect(groupsOn(sink)).toEqual([])
@@ -80,7 +86,7 @@ describe('a lane to a peer that takes nothing', () => {
 
   it('sends nothing more once the stream is full, until it drains', () => {
     const { lane } = laneOf('control')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     sink.room = 2
     lane.attach(sink, FROM)
     for (const groupId of [1, 2, 3]) {
@@ -94,7 +100,7 @@ describe('a lane to a peer that takes nothing', () => {
 
   it('waits from the first message on, where even that fills the stream', () => {
     const { lane } = laneOf('control')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     sink.room = 1
     lane.attach(sink, FROM)
     lane.queue(beat(1))
@@ -108,7 +114,7 @@ describe('a lane to a peer that takes nothing', () => {
 
   it('keeps of many notices about a group the newest', () => {
     const { lane } = laneOf('control')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     sink.room = 1
     lane.attach(sink, FROM)
     for (let term = 1; term <= 1000; term++) lane.sendLeaders([notice(term % 2, term)])
@@ -119,7 +125,7 @@ describe('a lane to a peer that takes nothing', () => {
 
   it('holds 64 MiB and one message, and tells who lost what comes after', () => {
     const { lane, undelivered } = laneOf('bulk')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     sink.room = 1
     lane.attach(sink, FROM)
     for (let groupId = 1; groupId <= 20; groupId++) lane.queue(append(groupId, 4))
@@ -136,14 +142,14 @@ describe('a lane to a peer that takes nothing', () => {
 describe('a lane whose stream is lost', () => {
   it('tells each group once that lost something that waited', () => {
     const { lane, undelivered } = laneOf('bulk')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     sink.room = 1
     const detach = lane.attach(sink, FROM)
     for (const groupId of [1, 2, 1]) lane.queue(append(groupId, 1))
     detach()
     detach()
     expect(undelivered).toEqual([1, 2])
-    const next = new TestSink<Uint8Array>()
+    const next = new TestSink<EncodedEnvelope>()
     lane.attach(next, FROM)
     lane.flush()
     expect(groupsOn(next)).toEqual([])
@@ -151,7 +157,7 @@ describe('a lane whose stream is lost', () => {
 
   it('goes on with what waits on the stream that takes its place, and ends the older one', () => {
     const { lane, undelivered } = laneOf('bulk')
-    const [old, next] = [new TestSink<Uint8Array>(), new TestSink<Uint8Array>()]
+    const [old, next] = [new TestSink<EncodedEnvelope>(), new TestSink<EncodedEnvelope>()]
     old.room = 1
     const detachOld = lane.attach(old, FROM)
     lane.queue(append(1, 1))
@@ -168,7 +174,7 @@ describe('a lane whose stream is lost', () => {
 
   it('sends nothing after it was closed', () => {
     const { lane } = laneOf('control')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     lane.attach(sink, FROM)
     lane.close()
     lane.queue(beat(1))
@@ -181,14 +187,14 @@ describe('a lane whose stream is lost', () => {
 describe('a lane', () => {
   it('says first who sends', () => {
     const { lane } = laneOf('control')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     lane.attach(sink, FROM)
     expect(sentOn(sink)).toMatchObject([{ nodeId: FROM, messages: [] }])
   })
 
   it('sends all of a turn in one message, up to 4 MiB', () => {
     const { lane } = laneOf('bulk')
-    const sink = new TestSink<Uint8Array>()
+    const sink = new TestSink<EncodedEnvelope>()
     lane.attach(sink, FROM)
     for (const [groupId, mebibytes] of [
       [1, 1],

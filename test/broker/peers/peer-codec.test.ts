@@ -5,6 +5,7 @@ import {
   MESSAGE_TYPES,
   decodeEnvelope,
   encodeEnvelope,
+  encodeEnvelopeInPieces,
   type GroupMessage,
   type LeaderNotice,
   type Standing,
@@ -300,6 +301,45 @@ describe('a message to a peer', () => {
         },
       ),
     )
+  })
+})
+
+describe('an envelope with large payloads', () => {
+  it('leaves in pieces, the payloads among them as they are', () => {
+    const payload = [
+      new Uint8Array(20_000).fill(1),
+      new Uint8Array(10).fill(2),
+      new Uint8Array(30_000).fill(3),
+    ]
+    const mark = { index: asLogIndex(0), term: asTerm(0), digest: asDigest(0n) }
+    const entry: Entry = {
+      index: asLogIndex(1),
+      term: asTerm(1),
+      kind: 'event',
+      digest: asDigest(0n),
+      header: Uint8Array.of(1),
+      payload,
+      payloadBytes: 50_010,
+      payloadCrc32: crc32(Buffer.concat(payload)),
+    }
+    const append = {
+      type: 'append',
+      from: FROM,
+      to: TO,
+      term: asTerm(1),
+      previous: mark,
+      entries: [entry],
+    } as const
+    const message: Message = { ...append, commit: asLogIndex(0) }
+    const messages = [{ groupId: asGroupId(1), message }]
+    const pieces = encodeEnvelopeInPieces({ nodeId: FROM, messages, leaders: [], quiet: [] })
+    if (pieces instanceof Uint8Array) throw new Error('it is in one piece')
+    expect(pieces.filter((piece) => payload.some((chunk) => chunk === piece))).toEqual([
+      payload[0],
+      payload[2],
+    ])
+    const [decoded] = decodeEnvelope(Buffer.concat(pieces), FROM, TO).messages
+    expect(flat(decoded!.message)).toEqual(flat(message))
   })
 })
 

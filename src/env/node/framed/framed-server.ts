@@ -208,11 +208,12 @@ class FramedSink<T> implements Sink<T> {
 
   send(message: T): boolean {
     if (this.#closed) return true
-    const body = this.#codec.encode(message)
+    const pieces = this.#codec.encodeInPieces?.(message) ?? [this.#codec.encode(message)]
+    const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0)
     // Head and body leave in one write, without being copied together.
     this.#socket.cork()
-    this.#socket.write(frameHead(FrameType.message, body.byteLength))
-    this.#socket.write(body)
+    this.#socket.write(frameHead(FrameType.message, bytes))
+    for (const piece of pieces) this.#socket.write(piece)
     this.#socket.uncork()
     // Whoever was told to stop waits for the drain, also where something small was sent in between.
     if (this.#socket.writableLength > MAX_QUEUED_BYTES) this.#full = true
