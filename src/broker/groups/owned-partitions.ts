@@ -190,11 +190,11 @@ export class OwnedPartitions {
 
   #openSource(feed: PartitionFeed): void {
     const { node, clock } = this.#parts
-    const { topic, partition, nextOffset } = feed
+    const { topic, partition, nextOffset, highWatermark, boundBytes } = feed
     feed.source = new RecordSource(
       node,
       clock,
-      { topic, partition, offset: nextOffset },
+      { topic, partition, offset: nextOffset, highWatermark, maxBytes: boundBytes },
       {
         onRead: (response) => {
           feed.add(response, clock.nowMs())

@@ -29,6 +29,8 @@ export class PartitionFeed implements TopicPartition {
   readonly topic: string
   readonly partition: number
   readonly epoch: number
+  /** With so many waiting, the source pauses. */
+  readonly boundBytes: number
   state: FeedState = 'taking'
   /** By the client. */
   isPaused = false
@@ -42,10 +44,9 @@ export class PartitionFeed implements TopicPartition {
   #queuedBytes = 0
   #waitingSinceMs = 0
   #isBlocked = false
-  readonly #boundBytes: number
 
   constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }, maxBytes: number) {
-    this.#boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
+    this.boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
     this.topic = topic
     this.partition = partition
     this.epoch = epoch
@@ -91,13 +92,13 @@ export class PartitionFeed implements TopicPartition {
       this.#queue.push(batch)
       this.#queuedBytes += bytesOf(batch)
     }
-    this.#isBlocked = this.#queuedBytes >= this.#boundBytes
+    this.#isBlocked = this.#queuedBytes >= this.boundBytes
   }
 
   /** When what waits may be sent, on Clock.nowMs; undefined: nothing waits. */
   dueMs({ minBytes, maxWaitMs }: FetchOptions): number | undefined {
     if (this.#queue.length === 0 || this.state !== 'reading' || this.isPaused) return undefined
-    return this.#queuedBytes >= Math.min(minBytes, this.#boundBytes) ? 0 : this.#waitingSinceMs + maxWaitMs
+    return this.#queuedBytes >= Math.min(minBytes, this.boundBytes) ? 0 : this.#waitingSinceMs + maxWaitMs
   }
 
   /**
@@ -105,7 +106,7 @@ export class PartitionFeed implements TopicPartition {
    * may bring more at once, which comes behind it.
    */
   resumeSource(): void {
-    if (!this.#isBlocked || this.#queuedBytes > this.#boundBytes / 2) return
+    if (!this.#isBlocked || this.#queuedBytes > this.boundBytes / 2) return
     this.#isBlocked = false
     this.source?.resume()
   }
