@@ -255,12 +255,14 @@ export class OwnedPartitions {
     this.#parts.send({ caughtUp: { ...nameOf(feed), offset: feed.nextOffset } })
   }
 
+  /** An idle partition has nothing to tell, and there may be thousands. */
   #tellPosition(feed: PartitionFeed): void {
-    const { nextOffset, highWatermark } = feed
     if (feed.state !== 'reading') return
+    const position = feed.news()
+    if (position === undefined) return
     this.flushAssigned()
     this.tellCaughtUp(feed)
-    this.#parts.send({ position: { ...nameOf(feed), nextOffset, highWatermark } })
+    this.#parts.send({ position })
   }
 
   // -- committing and giving back ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import {
   headOfRecordSet,
   sliceRecordSet,
+  type ConsumePosition,
   type ConsumeRecords,
   type TopicPartition,
 } from '../../wire/index.ts'
@@ -44,6 +45,8 @@ export class PartitionFeed implements TopicPartition {
   #queuedBytes = 0
   #waitingSinceMs = 0
   #isBlocked = false
+  /** What the client knows of the place: the offset after the last record sent, and the end. */
+  #told = { nextOffset: -1, highWatermark: -1 }
 
   constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }, maxBytes: number) {
     this.boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
@@ -59,6 +62,14 @@ export class PartitionFeed implements TopicPartition {
 
   get isEmpty(): boolean {
     return this.#queue.length === 0
+  }
+
+  /** The place, where it is another than the client was told last. */
+  news(): ConsumePosition | undefined {
+    const { topic, partition, nextOffset, highWatermark } = this
+    if (this.#told.nextOffset === nextOffset && this.#told.highWatermark === highWatermark) return undefined
+    this.#told = { nextOffset, highWatermark }
+    return { topic, partition, nextOffset, highWatermark }
   }
 
   begin(offset: number, highWatermark: number): void {
@@ -132,6 +143,7 @@ export class PartitionFeed implements TopicPartition {
     const last = batches.at(-1)
     if (last !== undefined) this.#nextOffset = last.baseOffset + last.recordCount
     const { topic, partition, epoch, highWatermark } = this
+    this.#told = { nextOffset: this.#nextOffset, highWatermark }
     return { topic, partition, epoch, batches, nextOffset: this.#nextOffset, highWatermark }
   }
 }
