@@ -248,7 +248,7 @@ function registerGroup(bench: Command, world: BenchContext): void {
       wholeNumber(0, 100),
       3,
     )
-    .option('--idle-groups <n>', 'groups in which nothing happens', wholeNumber(0, 10_000), 1000)
+    .option('--idle-groups <n>', 'groups in which nothing happens', wholeNumber(0, 1000), 1000)
   withBootstrap(withCommon(command, stampBytes, 1024, 16)).action(async (flags: GroupFlags) => {
     const { size, partitions, members, preloadMb, rate, runs, takeOvers, idleGroups } = flags
     const report = await benchGroup(world, choiceOf(flags), {

@@ -54,13 +54,15 @@ export async function benchIdleGroups(
       })
       return nodes.length === 0 ? undefined : { groups: idleGroups, nodes }
     } finally {
-      for (const { consumer } of members) void consumer.close()
+      await Promise.all(members.map(({ consumer }) => consumer.close()))
       await Promise.all(members.map(({ ended }) => ended))
+      for (const { group } of members) await cluster.client.groups.delete(group)
     }
   })
 }
 
 interface Member {
+  readonly group: string
   readonly consumer: GroupConsumer
   readonly ended: Promise<void>
 }
@@ -73,11 +75,12 @@ async function joinAll(
   members: Member[],
 ): Promise<void> {
   const join = async (number: number): Promise<void> => {
-    const consumer = client.consume({ group: `${topic}-${number}`, topics: [topic] })
+    const group = `${topic}-${number}`
+    const consumer = client.consume({ group, topics: [topic] })
     const consume = async (): Promise<void> => {
       for await (const _ of consumer.batches());
     }
-    members.push({ consumer, ended: consume() })
+    members.push({ group, consumer, ended: consume() })
     await consumer.caughtUp()
   }
   for (let from = 0; from < count; from += joinsAtOnce) {

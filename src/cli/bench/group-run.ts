@@ -89,6 +89,7 @@ export class GroupBench {
     } finally {
       for (const { consumer } of this.#members) await consumer.close()
       await Promise.all(this.#members.map(({ ended }) => ended))
+      if (this.#members.length > 0) await this.#cluster.client.groups.delete(this.#topic)
     }
   }
 
@@ -183,6 +184,7 @@ export class GroupBench {
     } finally {
       await consumer.close()
       await consuming
+      await this.#cluster.client.groups.delete(group)
     }
     return { appendLatency: appendLatency.summary(), commitLatency: commitLatency.summary() }
   }

@@ -87,5 +87,7 @@ async function takeOver(
     await load.stop()
     await consumer.close()
     await consuming
+    // The other member's lease has ended, unless something failed before.
+    await cluster.client.groups.delete(topic).catch(() => undefined)
   }
 }

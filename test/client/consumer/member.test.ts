@@ -439,7 +439,7 @@ describe('a handler that takes long', () => {
       hear({ position: { topic: 't', partition: 0, nextOffset: 10, highWatermark: 100 } })
     }
     // A question where nothing was heard, else a heartbeat: both keep the lease.
-    const beats = ['heartbeat', 'commit']
+    const beats: unknown[] = ['heartbeat', 'commit']
     expect(look().filter((each) => beats.includes(each))).toHaveLength(4)
     pass(1000)
     expect(look()).toContain('stuck 0')
