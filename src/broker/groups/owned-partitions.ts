@@ -198,8 +198,8 @@ export class OwnedPartitions {
       {
         onRead: (response) => {
           feed.add(response, clock.nowMs())
-          if (response.batches.length === 0 && feed.isEmpty) this.#tellPosition(feed)
-          this.#parts.onReady()
+          if (response.batches.length > 0) this.#parts.onReady()
+          else if (feed.isEmpty) this.#tellPosition(feed)
           return !feed.isBlocked
         },
         onOutOfRange: (error) => {

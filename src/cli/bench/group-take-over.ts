@@ -32,6 +32,8 @@ export async function benchTakeOvers(
   settings: TakeOverSettings,
 ): Promise<TakeOver[]> {
   const all: TakeOver[] = []
+  // Of one partition the second member gets nothing that could be taken over.
+  if (settings.partitions < 2) return all
   for (let number = 0; number < settings.takeOvers; number++) {
     all.push(
       await withTopic(context, cluster.client, settings.partitions, ({ name }) =>
@@ -59,29 +61,30 @@ async function takeOver(
   const consuming = consume()
   const payloads = new Payloads(settings.sizeBytes)
   const load = new SteadyLoad(context, cluster, topic, { ...settings, payloads })
+  const others = new Set<number>()
   const member = context.spawnMember(
     [topic, '--group', topic, '--bootstrap', cluster.bootstrap, '--output', 'ndjson'],
-    () => undefined,
+    (line) => noteOwned(others, line),
   )
   try {
-    const owned = settings.partitions - Math.ceil(settings.partitions / 2)
+    const theirs = Math.floor(settings.partitions / 2)
+    const ours = settings.partitions - theirs
     const shared = async (): Promise<void> => {
-      while (consumer.assignment().length !== settings.partitions - owned) await pass(context, pollMs)
+      while (others.size !== theirs || consumer.assignment().length !== ours) await pass(context, pollMs)
       await pass(context, settleMs)
     }
     await during(context, () => 'two members share the topic', shared())
-    const mine = new Set(consumer.assignment().map(({ partition }) => partition))
     const killedMs = context.nowMs()
     member.kill('SIGKILL')
     await member.exited
     firstMs.clear()
-    const others = Array.from({ length: settings.partitions }, (_, at) => at).filter((at) => !mine.has(at))
+    const lost = [...others]
     const taken = async (): Promise<void> => {
-      while (!others.every((partition) => firstMs.has(partition))) await pass(context, pollMs)
+      while (!lost.every((partition) => firstMs.has(partition))) await pass(context, pollMs)
     }
     await during(context, () => 'a member was killed: waiting for its partitions', taken())
-    const takenOverMs = Math.max(...others.map((partition) => firstMs.get(partition)! - killedMs))
-    return { partitions: others.length, takenOverMs, beyondLeaseMs: takenOverMs - leaseMs }
+    const takenOverMs = Math.max(...lost.map((partition) => firstMs.get(partition)! - killedMs))
+    return { partitions: lost.length, takenOverMs, beyondLeaseMs: takenOverMs - leaseMs }
   } finally {
     member.kill('SIGKILL')
     await load.stop()
@@ -89,5 +92,15 @@ async function takeOver(
     await consuming
     // The other member's lease has ended, unless something failed before.
     await cluster.client.groups.delete(topic).catch(() => undefined)
+  }
+}
+
+/** What `flotilla consume` says of its partitions: `assigned: TOPIC/0, TOPIC/3`, `revoked: …`, `lost: …`. */
+export function noteOwned(owned: Set<number>, line: string): void {
+  const [, what, names = ''] = /^(assigned|revoked|lost): (.*)$/.exec(line) ?? []
+  if (what === undefined) return
+  for (const [, partition] of names.matchAll(/\/(\d+)/g)) {
+    if (what === 'assigned') owned.add(Number(partition))
+    else owned.delete(Number(partition))
   }
 }

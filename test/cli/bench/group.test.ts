@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { GroupReport } from '../../../src/cli/bench/group.ts'
 import { groupAnswer } from '../../../src/cli/bench/group-report.ts'
+import { noteOwned } from '../../../src/cli/bench/group-take-over.ts'
 import { Captured } from '../fakes.ts'
 
 const report: GroupReport = {
@@ -73,5 +74,21 @@ describe('the report of the groups', () => {
   it('shows what idle groups cost each node, and nothing where that is not told', () => {
     expect(textOf({})).toContain('1,000 idle groups with a member each add: n1 0.80 % of a core, 40 MiB')
     expect(textOf({ idle: undefined })).not.toContain('idle')
+  })
+})
+
+describe('the member that is killed', () => {
+  it('has what it has said to be assigned and not said to be gone', () => {
+    const owned = new Set<number>()
+    for (const line of [
+      'assigned: orders-2/0, orders-2/11',
+      'assigned: orders-2/3',
+      'revoked: orders-2/0',
+      'a warning of Node',
+    ])
+      noteOwned(owned, line)
+    expect([...owned]).toEqual([11, 3])
+    noteOwned(owned, 'lost: orders-2/3, orders-2/11 (the group had forgotten it)')
+    expect([...owned]).toEqual([])
   })
 })
