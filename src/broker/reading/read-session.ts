@@ -62,7 +62,7 @@ export class ReadSession {
       await this.#findStart()
     } catch (error) {
       this.close()
-      throw error
+      throw error instanceof FlotillaError ? error : unreadable(error)
     }
     if (this.#closed) return
     this.#cleanups.push(this.#partition.machine.onAdvance(() => this.#pump()))
@@ -168,11 +168,7 @@ export class ReadSession {
       })
       .catch((error: unknown) => {
         this.#pumping = false
-        this.#fail(
-          new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(error)}`, {
-            cause: error,
-          }),
-        )
+        this.#fail(unreadable(error))
       })
   }
 
@@ -232,6 +228,13 @@ export class ReadSession {
     this.#sink.fail(toRpcError(error))
     this.close()
   }
+}
+
+/** Another replica may have what this one can't read. */
+function unreadable(cause: unknown): FlotillaError {
+  return new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(cause)}`, {
+    cause,
+  })
 }
 
 /** Storage gives at least one entry, or says why not: going on without would be going round in circles. */

@@ -141,6 +141,18 @@ describe('a read that cannot be', () => {
     expect(log.clock.timerCount).toBe(0)
   })
 
+  it('that begins where the replica is damaged is refused as one that another replica may serve', async () => {
+    const log = new Log(false)
+    log.append(3)
+    log.append(3)
+    log.bench.readEntries = () => Promise.reject(new Error('group 7: entry 1 is damaged'))
+    await expect(log.read({ start: { type: 'offset', offset: 1 } })).rejects.toMatchObject({
+      reason: 'REPLICA_UNAVAILABLE',
+      retryable: true,
+    })
+    expect(log.closed).toBe(1)
+  })
+
   it('ends with an error where the disk gives no entry, or none that can be read', async () => {
     for (const readEntries of [() => Promise.resolve([]), () => Promise.reject(new Error('bad checksum'))]) {
       const log = new Log(false)
