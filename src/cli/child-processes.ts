@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { ExitStatus, Launcher, ServerProcess } from './context.ts'
+import type { ExitStatus, Launcher, RunningProcess, ServerProcess } from './context.ts'
 
 const script = fileURLToPath(new URL('../../bin/flotilla.js', import.meta.url))
 
@@ -17,6 +17,24 @@ export function spawnServer(args: readonly string[], onLine: (line: string) => v
     // A process group of its own: Ctrl-C in the terminal is for this process, which then stops the node in order.
     detached: true,
   })
+  const ready = new Promise<void>((resolve) => {
+    child.on('message', (message) => {
+      if ((message as LaunchedMessage).type === 'ready') resolve()
+    })
+  })
+  return { ...watch(child, onLine), ready }
+}
+
+export function spawnMember(args: readonly string[], onLine: (line: string) => void): RunningProcess {
+  const child = spawn(process.execPath, [script, 'consume', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  })
+  return watch(child, onLine)
+}
+
+/** However this process ends, the other isn't left behind. */
+function watch(child: ChildProcess, onLine: (line: string) => void): RunningProcess {
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }))
     child.once('error', (error) => {
@@ -24,22 +42,11 @@ export function spawnServer(args: readonly string[], onLine: (line: string) => v
       resolve({ code: null, signal: null })
     })
   })
-  const ready = new Promise<void>((resolve) => {
-    child.on('message', (message) => {
-      if ((message as LaunchedMessage).type === 'ready') resolve()
-    })
-  })
   if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', onLine)
-  // However this process ends, no node is left behind: the channel's end tells it too.
   const killAtExit = (): void => void child.kill('SIGKILL')
   process.once('exit', killAtExit)
   void exited.then(() => process.off('exit', killAtExit))
-  return {
-    pid: child.pid ?? -1,
-    ready,
-    exited,
-    kill: (signal) => void child.kill(signal),
-  }
+  return { pid: child.pid ?? -1, exited, kill: (signal) => void child.kill(signal) }
 }
 
 /** The process that launched this one, where one did. */

@@ -23,13 +23,16 @@ export interface ExitStatus {
   readonly signal: string | null
 }
 
-/** A `flotilla server` in a process of its own. It stops when this process goes away, however that happens. */
-export interface ServerProcess {
+export interface RunningProcess {
   readonly pid: number
-  /** Resolves when the node has said that it is ready; never rejects, and never resolves where it ends first. */
-  readonly ready: Promise<void>
   readonly exited: Promise<ExitStatus>
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
+}
+
+/** A `flotilla server` in a process of its own. It stops when this process goes away, however that happens. */
+export interface ServerProcess extends RunningProcess {
+  /** Resolves when the node has said that it is ready; never rejects, and never resolves where it ends first. */
+  readonly ready: Promise<void>
 }
 
 /** The process that started this one as a node of its own cluster (`flotilla dev`, `flotilla demo`). */
@@ -62,6 +65,8 @@ export interface CliContext {
   startServer(config: ServerConfig, logger: Logger): Promise<RunningServer>
   /** Starts `flotilla server` with these arguments; `onLine` gets each line of its standard error. */
   spawnServer(args: readonly string[], onLine: (line: string) => void): ServerProcess
+  /** Starts `flotilla consume` with these arguments, its standard output dropped; `onLine` gets each line of its standard error. */
+  spawnMember(args: readonly string[], onLine: (line: string) => void): RunningProcess
   /** Runs a program and hands on its standard output; ends with an error that carries its standard error where it fails. */
   runProgram(command: string, args: readonly string[]): AsyncIterable<Uint8Array>
   /** Throws as node:fs does. */

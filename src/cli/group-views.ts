@@ -6,7 +6,7 @@ import type {
   GroupSummary,
 } from '../client/types.ts'
 import type { Output } from './context.ts'
-import { formatCount, paint, plural } from './format.ts'
+import { formatCount, formatDuration, paint, plural } from './format.ts'
 import { renderTable } from './table.ts'
 
 export function groupsTable(output: Output, groups: readonly GroupSummary[]): string {
@@ -51,7 +51,8 @@ function partitionJson({ owner, committedOffset, commitTime, ...rest }: GroupPar
   }
 }
 
-export function groupTable(output: Output, group: GroupDescription): string {
+/** `nowMs`: milliseconds since 1970. */
+export function groupTable(output: Output, group: GroupDescription, nowMs: number): string {
   const lag = group.partitions.reduce((sum, each) => sum + each.lag, 0)
   const summary = [
     `group ${paint(output, 'bold', group.name)}`,
@@ -79,6 +80,7 @@ export function groupTable(output: Output, group: GroupDescription): string {
       { title: 'COMMITTED', align: 'right' },
       { title: 'END', align: 'right' },
       { title: 'LAG', align: 'right' },
+      { title: 'LAST COMMIT', align: 'right' },
       { title: 'STATE' },
       { title: 'OWNER' },
     ],
@@ -90,6 +92,10 @@ export function groupTable(output: Output, group: GroupDescription): string {
         each.committedOffset === undefined ? '-' : formatCount(each.committedOffset),
         isKnown ? formatCount(each.highWatermark) : '-',
         isKnown ? formatCount(each.lag) : '-',
+        // The clock of the partition's leader may be a little ahead of this one.
+        each.commitTime === undefined
+          ? '-'
+          : `${formatDuration(Math.max(0, nowMs - each.commitTime.getTime()))} ago`,
         each.state,
         each.owner ?? '-',
       ]

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { nodeLogger } from '../env/node/logger.ts'
-import { findLauncher, runProgram, spawnServer } from './child-processes.ts'
+import { findLauncher, runProgram, spawnMember, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'
 import { giveBackIdleMemory } from './idle-memory.ts'
 import { processOutput } from './process-output.ts'
@@ -39,6 +39,7 @@ export function processContext(): CliContext {
       return startServer({ ...nodeEnv({ level: 'silent' }), logger }, config)
     },
     spawnServer,
+    spawnMember,
     runProgram,
     openInput: (path) => createReadStream(path),
     readText: (path) => readFile(path, 'utf8'),

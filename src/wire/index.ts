@@ -29,6 +29,7 @@ export { MalformedMessageError, ProtoReader, ProtoWriter } from './protobuf.ts'
 export { PROTO_DIRECTORY, PROTO_FILES, reflectionCodec } from './protos.ts'
 export {
   decodeRecordSet,
+  forEachRecord,
   firstRecordKey,
   headOfRecordSet,
   skimRecordSet,

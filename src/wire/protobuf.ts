@@ -39,6 +39,12 @@ export class ProtoReader {
   }
 
   tag(): number {
+    // Fields 1 to 15, nearly all there are, take a byte.
+    const first = this.pos < this.end ? this.bytes[this.pos]! : 0
+    if (first >= 8 && first < 0x80) {
+      this.pos++
+      return first
+    }
     const tag = this.uint64()
     const field = Math.floor(tag / 8)
     if (field < 1 || field > MAX_FIELD_NUMBER)
@@ -84,7 +90,7 @@ export class ProtoReader {
 
   /** Reads a length and returns where what it measures ends; `pos` is then where it starts. */
   lengthDelimitedEnd(): number {
-    const length = this.uint64()
+    const length = this.#length()
     const end = this.pos + length
     if (end > this.end) {
       throw new MalformedMessageError(`${length} bytes are announced where ${this.end - this.pos} are left`)
@@ -141,6 +147,24 @@ export class ProtoReader {
     if (depth > MAX_GROUP_DEPTH)
       throw new MalformedMessageError(`groups are nested deeper than ${MAX_GROUP_DEPTH}`)
     for (let tag = this.tag(); tag !== endTag; tag = this.tag()) this.skip(tag, depth)
+  }
+
+  /** Most take a byte or two. */
+  #length(): number {
+    const { bytes, pos, end } = this
+    if (pos + 1 < end) {
+      const first = bytes[pos]!
+      const second = bytes[pos + 1]!
+      if (first < 0x80) {
+        this.pos = pos + 1
+        return first
+      }
+      if (second < 0x80) {
+        this.pos = pos + 2
+        return (first & 0x7f) | (second << 7)
+      }
+    }
+    return this.uint64()
   }
 
   #take(count: number): number {

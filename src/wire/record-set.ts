@@ -18,18 +18,32 @@ const HEADER_NAME = tagOf(1, WireType.bytes)
 const HEADER_VALUE = tagOf(2, WireType.bytes)
 const NO_BYTES: Uint8Array = Buffer.alloc(0)
 
+/** Told of a record; key and value are views of the record set. */
+export type RecordVisitor = (
+  key: Uint8Array | undefined,
+  value: Uint8Array | undefined,
+  headers: readonly WireHeader[],
+  timestampMs: number | undefined,
+) => void
+
+const NO_HEADERS: readonly WireHeader[] = Object.freeze([])
+
+/** Visits all records in order, without an object of its own for each. Throws MalformedMessageError. */
+export function forEachRecord(bytes: Uint8Array, visit: RecordVisitor): void {
+  const reader = new ProtoReader(bytes)
+  while (reader.more) visitRecord(reader, nextRecordEnd(reader), visit)
+}
+
 /** All records; keys and values are views of `bytes`. Throws MalformedMessageError. */
 export function decodeRecordSet(bytes: Uint8Array): WireRecord[] {
   const records: WireRecord[] = []
-  const reader = new ProtoReader(bytes)
-  while (reader.more) {
-    const end = nextRecordEnd(reader)
-    records.push(decodeRecord(reader, end))
-  }
+  forEachRecord(bytes, (key, value, headers, timestampMs) =>
+    records.push({ key, value, headers, timestampMs }),
+  )
   return records
 }
 
-function decodeRecord(reader: ProtoReader, end: number): WireRecord {
+function visitRecord(reader: ProtoReader, end: number, visit: RecordVisitor): void {
   let key: Uint8Array | undefined
   let value: Uint8Array | undefined
   let headers: WireHeader[] | undefined
@@ -45,7 +59,7 @@ function decodeRecord(reader: ProtoReader, end: number): WireRecord {
     else reader.skip(tag)
   }
   reader.end = outerEnd
-  return { key, value, headers: headers ?? [], timestampMs }
+  visit(key, value, headers ?? NO_HEADERS, timestampMs)
 }
 
 function decodeHeader(reader: ProtoReader): WireHeader {
@@ -207,7 +221,9 @@ function tooManyRecords(limits: RecordLimits): FlotillaError {
 /** The key of the first record, as a view; undefined without records or key. Throws MalformedMessageError. */
 export function firstRecordKey(bytes: Uint8Array): Uint8Array | undefined {
   const reader = new ProtoReader(bytes)
-  return reader.more ? decodeRecord(reader, nextRecordEnd(reader)).key : undefined
+  let first: Uint8Array | undefined
+  if (reader.more) visitRecord(reader, nextRecordEnd(reader), (key) => (first = key))
+  return first
 }
 
 /**

@@ -68,6 +68,7 @@ export function fakeContext(
     createLogger: () => notExpected('a logger'),
     startServer: () => notExpected('a server'),
     spawnServer: () => notExpected('a process'),
+    spawnMember: () => notExpected('a member'),
     runProgram: () => notExpected('a program'),
     openInput: () => notExpected('a file'),
     readText: () => notExpected('a settings file'),

@@ -70,9 +70,9 @@ describe('flotilla group', () => {
         'MEMBER       FROM           WANTS   OWNS',
         'm1 (static)  10.0.0.1:5000  orders     1',
         '',
-        'TOPIC   PARTITION  COMMITTED    END    LAG  STATE        OWNER',
-        'orders          0          5  1,007  1,002  active       m1',
-        'orders          1          -      -      -  unreachable  -',
+        'TOPIC   PARTITION  COMMITTED    END    LAG  LAST COMMIT  STATE        OWNER',
+        'orders          0          5  1,007  1,002     0 ms ago  active       m1',
+        'orders          1          -      -      -            -  unreachable  -',
         '',
       ].join('\n'),
     )

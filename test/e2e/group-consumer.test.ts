@@ -79,6 +79,41 @@ describe('consumers of a group on three real nodes', () => {
     expect(await Promise.all([one.ended, two.ended])).toEqual([undefined, undefined])
   })
 
+  test('keep getting records of what they keep while a rebalance waits for somebody to let go', async () => {
+    const one = run()
+    await owns(one, 4)
+    const log: string[] = []
+    let letGo: () => void = () => undefined
+    const moved: number[] = []
+    one.consumer.on('revoked', async (partitions) => {
+      moved.push(...partitions.map(({ partition }) => partition))
+      log.push('revoked')
+      await new Promise<void>((resolve) => (letGo = resolve))
+      log.push('let go')
+    })
+    const two = run()
+    two.consumer.on('assigned', () => void log.push('assigned'))
+    await until('two partitions to be revoked', () => moved.length === 2)
+    const isKept = (number: number): boolean => !moved.includes(number % 4)
+    // The rebalance can't come any further until `letGo` is called: what is handled now, is handled in the midst of it.
+    for (let round = 1; round <= 5; round++) {
+      await send(8)
+      await until('what stays', () => one.handled.filter(isKept).length === round * 4)
+    }
+    expect(one.handled.every(isKept)).toBe(true)
+    expect(two.handled).toEqual([])
+    expect(log).toEqual(['revoked'])
+    letGo()
+    await until('what moved', () => two.handled.length === 20)
+    // Each of the two may be told by itself.
+    expect([...new Set(log)]).toEqual(['revoked', 'let go', 'assigned'])
+    expect(one.consumer.assignment().map(({ partition }) => partition)).toSatisfy((kept: number[]) =>
+      kept.every(isKept),
+    )
+    expect(one.lost).toEqual([])
+    await Promise.all([one.consumer.close(), two.consumer.close()])
+  })
+
   test('go on through the loss of nodes without losing their places', async () => {
     await send(50)
     const one = run({ sessionTimeoutMs: 10_000 })

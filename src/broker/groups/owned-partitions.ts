@@ -190,16 +190,16 @@ export class OwnedPartitions {
 
   #openSource(feed: PartitionFeed): void {
     const { node, clock } = this.#parts
-    const { topic, partition, nextOffset } = feed
+    const { topic, partition, nextOffset, highWatermark, boundBytes } = feed
     feed.source = new RecordSource(
       node,
       clock,
-      { topic, partition, offset: nextOffset },
+      { topic, partition, offset: nextOffset, highWatermark, maxBytes: boundBytes },
       {
         onRead: (response) => {
           feed.add(response, clock.nowMs())
-          if (response.batches.length === 0 && feed.isEmpty) this.#tellPosition(feed)
-          this.#parts.onReady()
+          if (response.batches.length > 0) this.#parts.onReady()
+          else if (feed.isEmpty) this.#tellPosition(feed)
           return !feed.isBlocked
         },
         onOutOfRange: (error) => {
@@ -255,12 +255,14 @@ export class OwnedPartitions {
     this.#parts.send({ caughtUp: { ...nameOf(feed), offset: feed.nextOffset } })
   }
 
+  /** An idle partition has nothing to tell, and there may be thousands. */
   #tellPosition(feed: PartitionFeed): void {
-    const { nextOffset, highWatermark } = feed
     if (feed.state !== 'reading') return
+    const position = feed.news()
+    if (position === undefined) return
     this.flushAssigned()
     this.tellCaughtUp(feed)
-    this.#parts.send({ position: { ...nameOf(feed), nextOffset, highWatermark } })
+    this.#parts.send({ position })
   }
 
   // -- committing and giving back ------------------------------------------------------------------------------

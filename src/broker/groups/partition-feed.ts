@@ -1,6 +1,7 @@
 import {
   headOfRecordSet,
   sliceRecordSet,
+  type ConsumePosition,
   type ConsumeRecords,
   type TopicPartition,
 } from '../../wire/index.ts'
@@ -29,6 +30,8 @@ export class PartitionFeed implements TopicPartition {
   readonly topic: string
   readonly partition: number
   readonly epoch: number
+  /** With so many waiting, the source pauses. */
+  readonly boundBytes: number
   state: FeedState = 'taking'
   /** By the client. */
   isPaused = false
@@ -42,10 +45,11 @@ export class PartitionFeed implements TopicPartition {
   #queuedBytes = 0
   #waitingSinceMs = 0
   #isBlocked = false
-  readonly #boundBytes: number
+  /** What the client knows of the place: the offset after the last record sent, and the end. */
+  #told = { nextOffset: -1, highWatermark: -1 }
 
   constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }, maxBytes: number) {
-    this.#boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
+    this.boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
     this.topic = topic
     this.partition = partition
     this.epoch = epoch
@@ -58,6 +62,14 @@ export class PartitionFeed implements TopicPartition {
 
   get isEmpty(): boolean {
     return this.#queue.length === 0
+  }
+
+  /** The place, where it is another than the client was told last. */
+  news(): ConsumePosition | undefined {
+    const { topic, partition, nextOffset, highWatermark } = this
+    if (this.#told.nextOffset === nextOffset && this.#told.highWatermark === highWatermark) return undefined
+    this.#told = { nextOffset, highWatermark }
+    return { topic, partition, nextOffset, highWatermark }
   }
 
   begin(offset: number, highWatermark: number): void {
@@ -91,13 +103,13 @@ export class PartitionFeed implements TopicPartition {
       this.#queue.push(batch)
       this.#queuedBytes += bytesOf(batch)
     }
-    this.#isBlocked = this.#queuedBytes >= this.#boundBytes
+    this.#isBlocked = this.#queuedBytes >= this.boundBytes
   }
 
   /** When what waits may be sent, on Clock.nowMs; undefined: nothing waits. */
   dueMs({ minBytes, maxWaitMs }: FetchOptions): number | undefined {
     if (this.#queue.length === 0 || this.state !== 'reading' || this.isPaused) return undefined
-    return this.#queuedBytes >= Math.min(minBytes, this.#boundBytes) ? 0 : this.#waitingSinceMs + maxWaitMs
+    return this.#queuedBytes >= Math.min(minBytes, this.boundBytes) ? 0 : this.#waitingSinceMs + maxWaitMs
   }
 
   /**
@@ -105,7 +117,7 @@ export class PartitionFeed implements TopicPartition {
    * may bring more at once, which comes behind it.
    */
   resumeSource(): void {
-    if (!this.#isBlocked || this.#queuedBytes > this.#boundBytes / 2) return
+    if (!this.#isBlocked || this.#queuedBytes > this.boundBytes / 2) return
     this.#isBlocked = false
     this.source?.resume()
   }
@@ -131,6 +143,7 @@ export class PartitionFeed implements TopicPartition {
     const last = batches.at(-1)
     if (last !== undefined) this.#nextOffset = last.baseOffset + last.recordCount
     const { topic, partition, epoch, highWatermark } = this
+    this.#told = { nextOffset: this.#nextOffset, highWatermark }
     return { topic, partition, epoch, batches, nextOffset: this.#nextOffset, highWatermark }
   }
 }

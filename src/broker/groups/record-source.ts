@@ -2,6 +2,7 @@ import type { Clock } from '../../env/index.ts'
 import { asGroupId } from '../../log/types.ts'
 import { FlotillaError, fromRpcError, logMethods } from '../../wire/index.ts'
 import type { ReadRequest, ReadResponse } from '../../wire/messages.ts'
+import type { HostedPartition } from '../hosted-partition.ts'
 import type { Node } from '../node.ts'
 import { ReadSession } from '../reading/read-session.ts'
 import { FORWARDED } from '../routing/connections.ts'
@@ -9,8 +10,13 @@ import { FORWARDED } from '../routing/connections.ts'
 const FIRST_RETRY_MS = 50
 const LONGEST_RETRY_MS = 500
 const LEADER_WAIT_MS = 1000
-/** Bytes of records in one message between nodes; a single entry may exceed it. */
-const MESSAGE_BYTES = 256 * 1024
+/** Bytes of records that are read at once; a single entry may exceed it. */
+const MIN_MESSAGE_BYTES = 64 * 1024
+const MAX_MESSAGE_BYTES = 1024 * 1024
+/** A follower that lacks more of what the leader had is catching up, and would hold the member up. */
+const MAX_LAG_RECORDS = 10_000
+/** A follower has the end that its leader has told by then, or the leader is read. */
+const CATCH_UP_MS = 200
 
 export interface SourceListener {
   /** False: give no more until `resume`. */
@@ -24,15 +30,24 @@ interface Flow {
   close(): void
 }
 
+export interface SourcePlace {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** Of the partition, as its leader has told. */
+  readonly highWatermark: number
+  /** Bytes of records that the listener likes to get at once. */
+  readonly maxBytes: number
+}
+
 /**
- * Committed records of a partition from an offset on, for as long as it is open: from this node's replica where it leads, else
- * from the leader's node, and from the next one when that is lost.
+ * Committed records of a partition from an offset on, for as long as it is open: from this node's own replica where that is up
+ * to date, for what is committed is the same on each; else from the leader's node, and from the next one when that is lost.
  */
 export class RecordSource {
   readonly #node: Node
   readonly #clock: Clock
-  readonly #topic: string
-  readonly #partition: number
+  readonly #place: SourcePlace
   readonly #listener: SourceListener
   readonly #aborted = new AbortController()
   #nextOffset: number
@@ -40,17 +55,14 @@ export class RecordSource {
   #retryMs = FIRST_RETRY_MS
   /** Which opening the callbacks of a flow belong to. */
   #opening = 0
+  /** This node's replica was read as a follower and failed: it can't say whether the leader's does, too. */
+  #needsLeader = false
+  #isFollower = false
 
-  constructor(
-    node: Node,
-    clock: Clock,
-    place: { readonly topic: string; readonly partition: number; readonly offset: number },
-    listener: SourceListener,
-  ) {
+  constructor(node: Node, clock: Clock, place: SourcePlace, listener: SourceListener) {
     this.#node = node
     this.#clock = clock
-    this.#topic = place.topic
-    this.#partition = place.partition
+    this.#place = place
     this.#nextOffset = place.offset
     this.#listener = listener
     void this.#open()
@@ -69,14 +81,20 @@ export class RecordSource {
 
   async #open(): Promise<void> {
     const opening = ++this.#opening
+    this.#isFollower = false
     try {
-      const place = this.#node.view.partition(this.#topic, this.#partition).place
+      const place = this.#node.view.partition(this.#place.topic, this.#place.partition).place
       const groupId = asGroupId(place.groupId)
+      const hosted = this.#node.hosted(groupId)
+      if (hosted !== undefined && (await this.#isUpToDate(hosted))) {
+        if (!this.#aborted.signal.aborted) await this.#openHere(hosted, opening)
+        return
+      }
       const untilMs = this.#clock.nowMs() + LEADER_WAIT_MS
       const leader = await this.#node.leaders.waitFor(groupId, untilMs, this.#aborted.signal)
       if (this.#aborted.signal.aborted) return
       const address = leader === undefined ? undefined : this.#node.addressOf(leader)
-      if (leader === this.#node.nodeId) await this.#openHere(groupId, opening)
+      if (leader === this.#node.nodeId && hosted !== undefined) await this.#openHere(hosted, opening)
       else if (address === undefined) throw new FlotillaError('NO_LEADER', 'the partition has no leader')
       else this.#openThere(address, opening)
     } catch (error) {
@@ -89,20 +107,40 @@ export class RecordSource {
 
   #request(): ReadRequest {
     return {
-      topic: this.#topic,
-      partition: this.#partition,
+      topic: this.#place.topic,
+      partition: this.#place.partition,
       start: { type: 'offset', offset: this.#nextOffset },
       maxRecords: undefined,
       endOffset: undefined,
       untilEnd: false,
-      maxMessageBytes: MESSAGE_BYTES,
+      maxMessageBytes: Math.max(MIN_MESSAGE_BYTES, Math.min(MAX_MESSAGE_BYTES, this.#place.maxBytes)),
       consistency: 'committed',
     }
   }
 
-  async #openHere(groupId: ReturnType<typeof asGroupId>, opening: number): Promise<void> {
-    const hosted = this.#node.hosted(groupId)
-    if (hosted === undefined) throw new FlotillaError('REPLICA_UNAVAILABLE', 'this node has no such replica')
+  /** Waits a moment for what the leader has told already. */
+  async #isUpToDate({ replica, machine }: HostedPartition): Promise<boolean> {
+    if (replica.isLeader) return true
+    if (this.#needsLeader || machine.highWatermark + MAX_LAG_RECORDS < this.#place.highWatermark) return false
+    const hasNext = (): boolean => machine.highWatermark >= this.#nextOffset
+    if (!hasNext()) {
+      await new Promise<void>((resolve) => {
+        const stop = machine.onAdvance(() => {
+          if (hasNext()) over()
+        })
+        const cancel = this.#clock.setTimer(CATCH_UP_MS, () => over())
+        const over = (): void => {
+          stop()
+          cancel()
+          resolve()
+        }
+      })
+    }
+    return hasNext()
+  }
+
+  async #openHere(hosted: HostedPartition, opening: number): Promise<void> {
+    this.#isFollower = !hosted.replica.isLeader
     let resume = (): void => undefined
     const session = new ReadSession(
       hosted,
@@ -156,6 +194,11 @@ export class RecordSource {
     this.#opening += 1
     this.#flow?.close()
     this.#flow = undefined
+    if (this.#isFollower) {
+      this.#needsLeader = true
+      void this.#open()
+      return
+    }
     // Above the end it is a replica that lags: what is committed comes to it.
     if (error.reason === 'OFFSET_OUT_OF_RANGE' && this.#nextOffset < (error.offsetRange?.lowOffset ?? 0)) {
       this.close()

@@ -30,6 +30,8 @@ export interface ClusterFacts {
 /** The cluster that a benchmark runs against, and a client of it. */
 export interface BenchCluster {
   readonly client: Client
+  /** HOST:PORT,… */
+  readonly bootstrap: string
   readonly facts: ClusterFacts
   readonly nodes: readonly WatchedNode[]
 }
@@ -49,7 +51,8 @@ export async function withBenchCluster<T>(
   await using client = await context.connect({ bootstrap: choice.bootstrap })
   const { nodes } = await client.cluster.describe()
   const facts = { nodes: nodes.length, startedByBenchmark: false }
-  return await run({ client, facts, nodes: nodes.map(({ nodeId }) => ({ nodeId, pid: undefined })) })
+  const watched = nodes.map(({ nodeId }) => ({ nodeId, pid: undefined }))
+  return await run({ client, facts, bootstrap: choice.bootstrap, nodes: watched })
 }
 
 export async function withOwnCluster<T>(
@@ -83,7 +86,7 @@ export async function withOwnCluster<T>(
   await using client = await context.connect({ bootstrap: plan.bootstrap })
   await awaitFormed(context, client, nodeCount)
   const nodes = plan.nodes.map(({ nodeId }) => ({ nodeId, pid: launcher.pidOf(nodeId) }))
-  return await run({ client, facts, nodes, launcher })
+  return await run({ client, facts, bootstrap: plan.bootstrap, nodes, launcher })
 }
 
 /** A topic for one run, with the address of each partition's leader. It is deleted afterwards, and its data with it. */

@@ -62,6 +62,8 @@ interface GroupFlags extends CommonFlags, ClusterFlags {
   readonly members: number
   readonly preloadMb: number
   readonly rate: number
+  readonly takeOvers: number
+  readonly idleGroups: number
 }
 interface ScaleFlags extends OutputFlags {
   readonly data?: string
@@ -242,12 +244,28 @@ async function failover(world: BenchContext, flags: FailoverFlags): Promise<void
 }
 
 function registerGroup(bench: Command, world: BenchContext): void {
-  const command = leafCommand(bench, 'group', 'a consumer group: throughput, commits, one more member')
+  const command = leafCommand(
+    bench,
+    'group',
+    'consumer groups: throughput, commits, one more member, one killed, a thousand idle ones',
+  )
     .option('--members <n>', 'of the group, all in this process', wholeNumber(1, 64), 4)
     .option('--preload-mb <n>', 'how much is appended before, in 10⁶ bytes', wholeNumber(1, 100_000), 256)
-    .option('--rate <n>', 'records a second while another one joins', wholeNumber(1, maxRate), 2000)
+    .option(
+      '--rate <n>',
+      'records a second while another one joins or one is killed',
+      wholeNumber(1, maxRate),
+      2000,
+    )
+    .option(
+      '--take-overs <n>',
+      'how often a member in a process of its own is killed',
+      wholeNumber(0, 100),
+      3,
+    )
+    .option('--idle-groups <n>', 'groups in which nothing happens', wholeNumber(0, 1000), 1000)
   withBootstrap(withCommon(command, stampBytes, 1024, 16)).action(async (flags: GroupFlags) => {
-    const { size, partitions, members, preloadMb, rate, runs } = flags
+    const { size, partitions, members, preloadMb, rate, runs, takeOvers, idleGroups } = flags
     const report = await benchGroup(world, choiceOf(flags), {
       sizeBytes: size,
       partitions,
@@ -255,6 +273,8 @@ function registerGroup(bench: Command, world: BenchContext): void {
       preloadBytes: preloadMb * 1e6,
       ratePerSecond: rate,
       runs,
+      takeOvers,
+      idleGroups,
     })
     printAnswer(world.context, flags.output, groupAnswer(report))
   })

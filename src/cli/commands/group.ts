@@ -76,7 +76,7 @@ async function describe(context: CliContext, name: string, flags: ClientFlags & 
     client.groups.describe(name, { signal: context.interrupted }),
   )
   printAnswer(context, flags.output, {
-    table: (output) => groupTable(output, group),
+    table: (output) => groupTable(output, group, context.wallMs()),
     json: () => groupJson(group),
     rows: () => groupRows(group),
   })

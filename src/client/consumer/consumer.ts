@@ -3,7 +3,7 @@ import { FlotillaError } from '../../wire/index.ts'
 import { AbortError, onAbort, throwIfAborted } from '../abort.ts'
 import { backoffDelayMs } from '../backoff.ts'
 import type { StreamParts } from '../reader/partition-stream.ts'
-import { decodeBatch } from '../reader/read-position.ts'
+import { decodeBatches } from '../reader/read-position.ts'
 import type {
   ConsumedBatch,
   ConsumedRecord,
@@ -121,7 +121,8 @@ export class FlotillaGroupConsumer implements GroupConsumer {
           await new Promise<void>((resolve) => (this.#wake = resolve))
           continue
         }
-        const batch = decodeTaken(taken)
+        const { topic, partition } = taken.held
+        const batch = decodeBatches(topic, partition, taken.raws)
         if (this.#options.commit !== 'before' || (await this.#isCommitted(taken))) yield { taken, batch }
         this.#member.done(this.#nowMs())
         this.#drain()
@@ -366,14 +367,6 @@ export class FlotillaGroupConsumer implements GroupConsumer {
     this.#setOver()
     this.#parts.onClosed()
   }
-}
-
-/** The records of one message as one batch. */
-function decodeTaken({ held, raws, highWatermark }: Taken): ConsumedBatch {
-  const { topic, partition } = held
-  const batches = raws.map((raw) => decodeBatch(topic, partition, raw))
-  const records = batches.length === 1 ? batches[0]!.records : batches.flatMap((batch) => batch.records)
-  return { topic, partition, baseOffset: raws[0]!.from, records, highWatermark }
 }
 
 const closed = (): AbortError => new AbortError(new Error('the consumer is closed'))

@@ -1,6 +1,6 @@
 /**
  * When a member has to be heard, and when its node has been silent for too long: a beat every third of the session
- * time-out; where nothing came since the beat before, a question that is always answered; where that has no answer by the
+ * time-out; where nothing came since the beat before, in its place a question that is always answered; where that has no answer by the
  * next beat, the node hangs, with its connection open. Pure.
  */
 export class Lease {
@@ -31,12 +31,12 @@ export class Lease {
   }
 
   /** What is due. */
-  tick(nowMs: number): 'nothing' | 'beat' | 'beat and ask' | 'silent' {
+  tick(nowMs: number): 'nothing' | 'beat' | 'ask' | 'silent' {
     if (nowMs < this.#beatAtMs) return 'nothing'
     if (this.#askedMs !== undefined && nowMs - this.#askedMs >= this.#intervalMs) return 'silent'
     this.#beatAtMs = nowMs + this.#intervalMs
     if (nowMs - this.#heardMs < this.#intervalMs) return 'beat'
     this.#askedMs ??= nowMs
-    return 'beat and ask'
+    return 'ask'
   }
 }

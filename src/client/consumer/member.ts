@@ -423,8 +423,8 @@ export class GroupMember {
     const due = this.#lease.tick(nowMs)
     if (due === 'silent') return this.#leaveNode('the node did not answer', nowMs)
     if (due === 'nothing') return
-    this.#send({ heartbeat: this.#heartbeat() })
-    if (due === 'beat and ask') this.#send({ commit: this.#commits.probe() })
+    // Whatever is sent renews the lease, a question too.
+    this.#send(due === 'ask' ? { commit: this.#commits.probe() } : { heartbeat: this.#heartbeat() })
   }
 
   #heartbeat(): NonNullable<ConsumeRequest['heartbeat']> {

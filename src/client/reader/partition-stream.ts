@@ -12,7 +12,7 @@ import type { Connections } from '../connections.ts'
 import { candidatesOf } from '../layout.ts'
 import type { LayoutWatch } from '../layout-watch.ts'
 import type { ConsumedBatch } from '../types.ts'
-import { byteLengthOf, decodeBatch, type RawBatch, type ReadGoal, ReadPosition } from './read-position.ts'
+import { byteLengthOf, decodeBatches, type RawBatch, type ReadGoal, ReadPosition } from './read-position.ts'
 
 const MAX_MESSAGE_BYTES = 1024 * 1024
 const MIN_MESSAGE_BYTES = 64 * 1024
@@ -87,7 +87,7 @@ export class PartitionStream {
       this.#paused = false
       this.#call?.resume()
     }
-    return decodeBatch(this.#options.topic, this.#options.partition, raw)
+    return decodeBatches(this.#options.topic, this.#options.partition, [raw])
   }
 
   cancel(): void {

@@ -45,6 +45,19 @@ describe('what waits to be sent of a partition', () => {
     expect(taken(some, 10, 100)).toEqual(['z'.repeat(500)])
   })
 
+  it('is told of where it is and ends only when that has changed', () => {
+    const some = feed()
+    const here = { topic: 't', partition: 0 }
+    expect(some.news()).toEqual({ ...here, nextOffset: 0, highWatermark: 100 })
+    expect(some.news()).toBeUndefined()
+    some.add({ batches: [], nextOffset: 0, highWatermark: 101, lowOffset: 0 }, 0)
+    expect(some.news()).toEqual({ ...here, nextOffset: 0, highWatermark: 101 })
+    some.add(read(0, 'a'), 0)
+    taken(some, 1)
+    // The message with the records has said so.
+    expect(some.news()).toBeUndefined()
+  })
+
   it('waits for its bytes, but not for ever, and not while it is paused or revoked', () => {
     const some = feed()
     const patient = { ...options, minBytes: 1000 }
