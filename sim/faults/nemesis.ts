@@ -110,9 +110,12 @@ export class Nemesis {
       case 'crash-loop':
         return this.#killAgainAndAgain(this.#node(fault.target), fault.forMs, 3 + (fault.amount % 4))
       case 'power-loss':
-        return this.#cutPower(this.#node(fault.target), fault.forMs)
-      case 'power-loss-leader':
-        return this.#cutPower(this.#leader(fault.target), fault.forMs)
+      case 'power-loss-leader': {
+        const node = fault.kind === 'power-loss' ? this.#node(fault.target) : this.#leader(fault.target)
+        // In the middle of a turn, half of the time: of what it writes any part may be there.
+        if (fault.amount % 2 === 0) return this.#cutPower(node, fault.forMs)
+        return this.#whileWriting(node, () => this.#cutPower(node, fault.forMs))
+      }
       case 'power-loss-all': {
         const downMs = (): number => fault.forMs + this.#random.below(500)
         return this.#world.nodes.filter((node) => this.#cutPower(node, downMs())).length > 0
@@ -289,11 +292,15 @@ export class Nemesis {
   }
 
   #killWhileWriting(node: SimNode, downMs: number): boolean {
-    if (!node.isUp) return false
+    return this.#whileWriting(node, () => this.#kill(node, downMs))
+  }
+
+  #whileWriting(node: SimNode | undefined, strike: () => void): boolean {
+    if (node?.isUp !== true) return false
     let tries = 0
     const look = (): void => {
       if (this.#stopped || ++tries > 2000 || !node.isUp) return
-      if (node.drive.isWriting) this.#kill(node, downMs)
+      if (node.drive.isWriting) strike()
       else this.#world.timeline.after(100 + this.#random.below(900), look)
     }
     look()

@@ -112,6 +112,7 @@ export const storageMutants: readonly BrokerMutant[] = [
         put: 'const parallel = [this.#segments.write(segmentWrites)]',
       },
     ],
+    { faults: ['crash-writing', 'power-loss', 'power-loss-leader', 'disk-slow'], everyFault: true },
   ),
   broker(
     'failed-sync-tried-again',

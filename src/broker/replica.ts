@@ -8,7 +8,6 @@ import type {
   Input,
   LogIndex,
   LogMark,
-  Message,
   NodeId,
   Output,
   PersistToken,
@@ -22,47 +21,15 @@ import { assert } from './assert.ts'
 import { fetchFor, giveWay, loadSnapshotFor } from './catch-up-reads.ts'
 import { LinearizableReads, type LinearizableRead } from './linearizable-reads.ts'
 import type { QuietNotice } from './peers/peer-codec.ts'
+import type { ReplicaHost, ReplicaLimits, TurnWrite } from './replica-host.ts'
 import type { StateMachine } from './state-machine.ts'
 
-/** What a replica needs of the node that hosts it. */
-export interface ReplicaHost {
-  /** Has the node's loop look at this replica in its next turn. */
-  wake(replica: Replica): void
-  send(groupId: GroupId, messages: readonly Message[]): void
-  leadershipChanged(replica: Replica): void
-  /** Other members are in force, or are committed. */
-  configurationChanged(replica: Replica): void
-  /** Whether this node hears from that one. */
-  isReachable(node: NodeId): boolean
-  /** Tells a follower that the group has gone quiet. */
-  sendQuiet(to: NodeId, notice: QuietNotice): void
-  readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
-  readLowEnd(groupId: GroupId): Promise<Snapshot>
-  /** Something that should not happen happened; the node must stop. */
-  fail(error: Error): void
-}
-
-export interface ReplicaLimits {
-  /** The folded state is stored after so many entries … */
-  readonly saveStateEntries: number
-  /** … or so many payload bytes, whichever comes first. At a start, what came after is folded again. */
-  readonly saveStateBytes: number
-  /** The log is cut behind the stored state once it is so many entries longer; undefined: never. */
-  readonly compactEntries: number | undefined
-  /** A leader has at most so many of its own entries on the way to its own disk. */
-  readonly maxUnsyncedEntries: number
-}
+export type { ReplicaHost, ReplicaLimits, TurnWrite }
 
 /** A leader looks after so many ticks whether its group may go quiet … */
 const QUIET_CHECK_TICKS = 10
 /** … and after so many such looks without anything new it does. */
 const QUIET_CHECKS = 2
-
-/** What one replica asks of the node in a turn. */
-export interface TurnWrite {
-  readonly write: GroupWrite
-  readonly token: PersistToken | undefined
-}
 
 /**
  * Drives one Raft group on this node: feeds the core, carries out what it says, folds what is committed and lets the
