@@ -271,6 +271,7 @@ export const brokerMutants: readonly BrokerMutant[] = [
         put: 'const certain = unsent.size >= 0 || error?.neverSent === true',
       },
     ],
+    { faults: ['reset'], everyFault: true },
   ),
   broker(
     'real-clock',

@@ -213,7 +213,7 @@ export const storageMutants: readonly BrokerMutant[] = [
     'found here; Ganesan et al., "Redundancy Does Not Imply Fault Tolerance", FAST 2017',
     ['progress'],
     [{ file: 'src/broker/replica.ts', find: "    this.step({ type: 'transfer', to: heir.id })\n", put: '' }],
-    { faults: ['bit-rot', 'crash', 'restart'] },
+    { faults: ['bit-rot', 'crash', 'restart'], everyFault: true },
   ),
   broker(
     'low-end-takes-one-more',
