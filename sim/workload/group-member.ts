@@ -214,6 +214,8 @@ export class GroupMemberProcess {
       })
     }
     if (count > 0) this.#sink?.send({ credit: { records: count, bytes: Math.max(1, bytes) } })
+    // Commits go one after the other: with thousands of small messages to catch up with, one for each would take minutes.
+    if (this.#scene.isHealed && this.#queue.length > 0) return
     // Now and then late, so that a crash or a pause finds something to repeat.
     if (this.#random.chance(700)) this.#commit([partition])
     else this.client.life.after(this.#random.between(100_000, 4_000_000), () => this.#commit([partition]))

@@ -260,8 +260,8 @@ export class Hosting {
     while (!this.#closed && this.damaged.has(groupId)) {
       try {
         if (this.#node.isLed(groupId)) {
-          await this.#lives.raise(groupId, await this.#node.restartReplica(groupId))
-          if (this.#closed || !this.damaged.has(groupId)) return
+          const life = await this.#node.restartReplica(groupId)
+          if (!(await this.#isRaised(groupId, life)) || this.#closed || !this.damaged.has(groupId)) return
           const directory = await this.#storage.quarantine(groupId, damage)
           this.#logger.warn(
             { group: groupId, directory },
@@ -277,6 +277,17 @@ export class Hosting {
         this.#logger.debug({ group: groupId, error: String(error) }, 'healing will be tried again')
       }
       await new Promise<void>((resolve) => void this.#clock.setTimer(HEAL_RETRY_MS, resolve))
+    }
+  }
+
+  /** As every write, one that fails is final: nobody knows then under which life the disk has the group. */
+  async #isRaised(groupId: GroupId, life: number): Promise<boolean> {
+    try {
+      await this.#lives.raise(groupId, life)
+      return true
+    } catch (cause) {
+      this.#node.fail(new Error(`the life of group ${groupId} can't be written`, { cause }))
+      return false
     }
   }
 

@@ -13,6 +13,7 @@ import { nodeEnv } from '../../src/env/node/index.ts'
 import { asGroupId, type GroupId, type GroupWrite } from '../../src/log/types.ts'
 import { emptyBootstrap, membersOf } from '../../src/raft/index.ts'
 import { asNodeId, type Bootstrap } from '../../src/raft/types.ts'
+import { faultyDisk, type Faults } from '../log/faulty-disk.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { until } from '../support/until.ts'
 import { createTopic, Cluster } from './metadata/cluster.ts'
@@ -45,11 +46,15 @@ class Bench {
   readonly stood: GroupId[] = []
   isReplaying = false
   isReplaced = false
+  /** The group has a leader elsewhere, and the metadata group gives this node a new life there. */
+  isHealable = false
   readonly hosting: Hosting
 
-  constructor(lives: Lives, onDisk: boolean) {
+  constructor(lives: Lives, onDisk: boolean | 'damaged') {
     this.cluster.do(createTopic('t', { partitionCount: 1 }))
-    if (onDisk) {
+    if (onDisk === 'damaged') {
+      this.storage.recovered.set(GROUP, { ok: false, groupId: GROUP, damage: 'a bit flipped' })
+    } else if (onDisk) {
       const bootstrap = emptyBootstrap(configurationOf('n1', 'n2', 'n3'))
       this.storage.recovered.set(GROUP, {
         ok: true,
@@ -66,7 +71,7 @@ class Bench {
       },
       remove: (replica: Replica) => this.running.delete(replica),
     } as unknown as NodeLoop
-    const current = (): Pick<Bench, 'cluster' | 'isReplaying' | 'isReplaced'> => this
+    const current = (): Pick<Bench, 'cluster' | 'isReplaying' | 'isReplaced' | 'isHealable'> => this
     const clock = new ManualClock()
     this.hosting = new Hosting(
       {
@@ -87,8 +92,11 @@ class Bench {
           return replica as unknown as Replica
         },
         forget: () => undefined,
-        isLed: () => false,
-        restartReplica: () => Promise.reject(new Error('no leader')),
+        isLed: () => current().isHealable,
+        restartReplica: async () => {
+          if (!current().isHealable) throw new Error('no leader')
+          return 5
+        },
         fail: (error) => this.failures.push(error),
       },
       {
@@ -184,6 +192,22 @@ describe('what a node hosts', () => {
     const reopened = await Lives.open(nodeEnv({ level: 'silent' }).disk.files, directory)
     expect(reopened.of(GROUP)).toBe(1)
     expect(bench.failures).toEqual([])
+  })
+
+  it('stops with the node where the new life of a damaged replica cannot be written: nobody knows then what the disk says', async () => {
+    const faults: Faults = {
+      beforeSync: () => {
+        throw new Error('EIO: sync')
+      },
+    }
+    const { files } = faultyDisk(nodeEnv({ level: 'silent' }).disk, faults)
+    const bench = new Bench(await Lives.open(files, directory), 'damaged')
+    bench.isHealable = true
+    bench.hosting.reconcile()
+    await until('the node has failed', () => bench.failures.length > 0)
+    expect(bench.failures[0]!.message).toContain('life of group 1')
+    expect(bench.made).toEqual([])
+    expect([...bench.hosting.damaged.keys()]).toEqual([GROUP])
   })
 
   it('stops with the node where another process has come in its name', () => {
