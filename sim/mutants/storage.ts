@@ -208,12 +208,19 @@ export const storageMutants: readonly BrokerMutant[] = [
     { faults: ['bit-rot', 'crash', 'restart'] },
   ),
   broker(
-    'damaged-leader-stays',
-    'goes on leading though it cannot read an entry of its log, which others can',
-    'found here; Ganesan et al., "Redundancy Does Not Imply Fault Tolerance", FAST 2017',
+    'rotten-payload-not-restored',
+    'leaves a payload damaged that other replicas have whole',
+    'Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage", FAST 2018',
     ['progress'],
-    [{ file: 'src/broker/replica.ts', find: "    this.step({ type: 'transfer', to: heir.id })\n", put: '' }],
-    { faults: ['bit-rot', 'crash', 'restart'], everyFault: true },
+    [
+      {
+        file: 'src/broker/entry-reads.ts',
+        find: '        if (!isRestorable || error.index <= restored || !(await this.#restoreOnce(error))) throw error\n',
+        put: '        if (!isRestorable || error.index <= restored || this.#underWay.size >= 0) throw error\n',
+      },
+      { file: 'src/broker/entry-reads.ts', find: '  async #restoreOnce(', put: '  async restoreOnce(' },
+    ],
+    { faults: ['bit-rot', 'crash', 'restart'] },
   ),
   broker(
     'low-end-takes-one-more',

@@ -37,11 +37,20 @@ export function nextAdmissionStep(
   standings: ReadonlyMap<NodeId, Standing>,
   mayFound: boolean,
 ): AdmissionStep {
-  const standingOf = (member: ClusterMember): Standing | undefined => standings.get(asNodeId(member.nodeId))
-  const established = others.filter((member) => standingOf(member) === 'established')
-  if (established.length > 0) return { type: 'enter', addresses: established.map(({ address }) => address) }
-  const missing = others.filter((member) => standingOf(member) === undefined).map(({ nodeId }) => nodeId)
+  const addresses = establishedAddresses(others, standings)
+  if (addresses.length > 0) return { type: 'enter', addresses }
+  const missing = others.map(({ nodeId }) => nodeId).filter((nodeId) => !standings.has(asNodeId(nodeId)))
   return mayFound && missing.length === 0 ? { type: 'found' } : { type: 'wait', missing }
+}
+
+/** Where those of the list are that know the cluster. */
+function establishedAddresses(
+  others: readonly ClusterMember[],
+  standings: ReadonlyMap<NodeId, Standing>,
+): string[] {
+  return others
+    .filter(({ nodeId }) => standings.get(asNodeId(nodeId)) === 'established')
+    .map(({ address }) => address)
 }
 
 export interface AdmissionNode {
@@ -97,7 +106,7 @@ export class Admission {
   }
 
   start(): void {
-    if (this.#node.isHosting && this.#join.length === 0) return
+    if (this.#node.isHosting && this.#node.isRegistered) return
     this.#cancelListener = this.#node.onStanding(() => this.#check())
     this.#tick()
   }
@@ -117,9 +126,13 @@ export class Admission {
   #check(): void {
     if (this.#closed || this.#busy) return
     if (this.#node.isHosting) {
-      // One that joined may have been stopped before it had learnt where the others are.
-      if (this.#join.length === 0 || this.#node.isRegistered) this.close()
-      else void this.#ask(this.#join, false)
+      if (this.#node.isRegistered) return this.close()
+      // One that was taken in may have been stopped before it had learnt where the others are, the leader among them.
+      const { standings } = this.#node
+      void this.#ask(
+        this.#join.length > 0 ? this.#join : establishedAddresses(this.#others, standings),
+        false,
+      )
       return
     }
     const step: AdmissionStep =

@@ -1,12 +1,83 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nextAdmissionStep } from '../../../src/broker/membership/admission.ts'
+import { Admission, nextAdmissionStep, type AdmissionNode } from '../../../src/broker/membership/admission.ts'
+import type { RegisterNodeRequest } from '../../../src/broker/peers/peer-methods.ts'
 import type { Standing } from '../../../src/broker/peers/peer-codec.ts'
 import { asNodeId, type NodeId } from '../../../src/raft/types.ts'
+import { ManualClock } from '../../support/manual-clock.ts'
+import { until } from '../../support/until.ts'
+import { quietLogger } from '../support/quiet-logger.ts'
 
 const OTHERS = ['n2', 'n3'].map((nodeId) => ({ nodeId, address: `${nodeId}:1` }))
 const standings = (of: Record<string, Standing>): Map<NodeId, Standing> =>
   new Map(Object.entries(of).map(([nodeId, standing]) => [asNodeId(nodeId), standing]))
+
+/** Node n1 of a list of three, and what it asks of the others. */
+class Bench {
+  readonly clock = new ManualClock()
+  readonly asked: { readonly address: string; readonly fresh: boolean }[] = []
+  readonly learnt: string[] = []
+  readonly failures: Error[] = []
+  readonly standings = new Map<NodeId, Standing>()
+  isRegistered = false
+  readonly admission: Admission
+
+  constructor() {
+    const connection = (address: string): unknown => ({
+      unary: (_method: unknown, request: RegisterNodeRequest) => {
+        this.asked.push({ address, fresh: request.freshRequestId !== undefined })
+        return Promise.resolve({
+          clusterId: 'c',
+          life: 0,
+          nodes: [{ nodeId: 'n4', address: 'n4:1', hostLabel: '' }],
+        })
+      },
+    })
+    const isRegistered = (): boolean => this.isRegistered
+    const node: AdmissionNode = {
+      isHosting: true,
+      get isRegistered() {
+        return isRegistered()
+      },
+      mayFound: false,
+      standings: this.standings,
+      connections: { to: connection } as unknown as AdmissionNode['connections'],
+      onStanding: () => () => undefined,
+      found: () => this.failures.push(new Error('it founded')),
+      enter: () => Promise.reject(new Error('it entered anew')),
+      learnNodes: (nodes) => this.learnt.push(...nodes.map(({ nodeId }) => nodeId)),
+      fail: (error) => this.failures.push(error),
+    }
+    const random = { below: () => 0, bytes: (count: number) => new Uint8Array(count) }
+    const entry = { nodeId: 'n1', address: 'n1:1', hostLabel: 'n1' }
+    const cluster = [entry, ...OTHERS]
+    this.admission = new Admission(
+      node,
+      entry,
+      { clusterName: 'c', cluster },
+      { clock: this.clock, random, logger: quietLogger },
+    )
+  }
+}
+
+describe('a node that was taken in, and stopped before it had heard of the others', () => {
+  it('asks those of its list that know the cluster where all are, and no more once it knows', async () => {
+    const bench = new Bench()
+    bench.admission.start()
+    expect(bench.asked).toEqual([])
+    bench.standings.set(asNodeId('n2'), 'founding')
+    bench.standings.set(asNodeId('n3'), 'established')
+    bench.clock.advance(1000)
+    expect(bench.asked[0]).toEqual({ address: 'n3:1', fresh: false })
+    await until('it has learnt of n4', () => bench.learnt.includes('n4'))
+    bench.isRegistered = true
+    bench.clock.advance(1000)
+    const before = bench.asked.length
+    bench.clock.advance(10_000)
+    expect(bench.asked).toHaveLength(before)
+    expect(bench.failures).toEqual([])
+  })
+})
 
 describe('a node with an empty disk', () => {
   it('waits for those of the list from which it hasn’t heard', () => {
