@@ -30,6 +30,8 @@ interface DurableLog {
   configuration: Configuration | undefined
   term: number
   votedFor: string | undefined
+  /** Under which the replica began. */
+  readonly life: number
 }
 
 /**
@@ -55,8 +57,12 @@ export class DurableLogs {
   /** By group and index: what was committed there. */
   readonly #committed = new Map<string, Digest>()
 
-  constructor(report: Report) {
+  /** Under which life of its disk a node takes part in a group, as its disk says. */
+  readonly #lifeOf: (nodeId: string, groupId: number) => number
+
+  constructor(report: Report, lifeOf: (nodeId: string, groupId: number) => number = () => 0) {
     this.#report = report
+    this.#lifeOf = lifeOf
   }
 
   onDurable(nodeId: string, operations: readonly StoredOperation[]): void {
@@ -199,7 +205,12 @@ export class DurableLogs {
       commit,
     }: { readonly term: number; readonly votedFor: string | undefined; readonly commit: number },
   ): void {
-    const log = this.#logOf(nodeId, groupId)
+    let log = this.#logOf(nodeId, groupId)
+    if (term < log.term && this.#lifeOf(nodeId, groupId) > log.life) {
+      // All that there was of the replica lay in turns that the store has lost; it begins anew as another member.
+      this.#forget(nodeId, groupId)
+      log = this.#logOf(nodeId, groupId)
+    }
     if (term < log.term) {
       this.#report('vote-twice', `${nodeId}: group ${groupId} went from term ${log.term} back to ${term}`)
     }
@@ -313,8 +324,10 @@ export class DurableLogs {
     let logs = this.#logs.get(groupId)
     if (logs === undefined) this.#logs.set(groupId, (logs = new Map()))
     let log = logs.get(nodeId)
-    if (log === undefined)
-      logs.set(nodeId, (log = { entries: [], configuration: undefined, term: 0, votedFor: undefined }))
+    if (log === undefined) {
+      const life = this.#lifeOf(nodeId, groupId)
+      logs.set(nodeId, (log = { entries: [], configuration: undefined, term: 0, votedFor: undefined, life }))
+    }
     return log
   }
 }

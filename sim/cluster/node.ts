@@ -12,6 +12,8 @@ import type { Ending } from './observer.ts'
 import type { World } from './world.ts'
 
 export const PORT = 7101
+/** Where each machine has its node's data. */
+const DATA = '/data'
 
 /** A broker that this drive failed may be started again after so long. */
 const REPAIR_MS = [100, 1500] as const
@@ -66,6 +68,15 @@ export class SimNode {
       },
     })
     this.drive.formatted()
+  }
+
+  /** Under which life of its disk it takes part in a group, as the disk says. */
+  lifeIn(groupId: number): number {
+    const file = this.drive.tree.at(`${DATA}/lives`)
+    if (file === undefined || file === 'directory') return 0
+    const [, text = '[]'] = Buffer.from(file.read(0, file.length)).toString('utf8').split('\n')
+    const pairs = JSON.parse(text) as [number, number][]
+    return pairs.find(([id]) => id === groupId)?.[1] ?? 0
   }
 
   get life(): Life | undefined {
@@ -125,7 +136,7 @@ export class SimNode {
     return {
       nodeId: this.id,
       listen: this.address,
-      dataDirectory: '/data',
+      dataDirectory: DATA,
       ...(this.#isFounder
         ? { cluster: this.#world.members }
         : { cluster: [], join: this.#othersAddresses() }),

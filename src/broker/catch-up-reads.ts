@@ -57,12 +57,15 @@ export function loadSnapshotFor(
  */
 export function giveWay(replica: Replica, logger: Logger, error: unknown): void {
   if (!(error instanceof DamagedEntryError) || !replica.isLeader) return
+  // Once for each: where others have the same damage, the group's leadership would go round for ever.
+  if (replica.gaveWayFor.has(error.index)) return
   const { followers, last, configuration } = replica.status()
   const heir = followers.find(
     ({ id, match, recentlyActive }) =>
       recentlyActive && match === last.index && configuration.voters.includes(id),
   )
   if (heir === undefined) return
+  replica.gaveWayFor = new Set([...replica.gaveWayFor, error.index])
   const text = 'an entry is damaged here: another shall lead'
   logger.error({ group: replica.groupId, to: heir.id, error: String(error) }, text)
   replica.step({ type: 'transfer', to: heir.id })

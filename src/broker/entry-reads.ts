@@ -9,6 +9,10 @@ import type { NodeConnections } from './routing/connections.ts'
 
 /** How long another replica may take for one entry. */
 const ASK_MS = 5000
+/** Nobody is asked again so soon for an entry that nobody had. */
+const AGAIN_MS = 3000
+/** So many of those are remembered. */
+const MOST_MISSING = 1000
 
 export interface EntryReadsHost {
   readonly nodeId: NodeId
@@ -51,6 +55,8 @@ export class EntryReads {
   readonly #logger: Logger
   /** Payloads that are being restored, by group and index. */
   readonly #underWay = new Map<string, Promise<boolean>>()
+  /** When nobody had it, on Clock.nowMs; the oldest first. */
+  readonly #missing = new Map<string, number>()
 
   constructor(host: EntryReadsHost, clock: Clock, logger: Logger) {
     this.#host = host
@@ -75,6 +81,8 @@ export class EntryReads {
 
   async #restoreOnce(damage: DamagedEntryError): Promise<boolean> {
     const key = `${damage.groupId}/${damage.index}`
+    const missingSinceMs = this.#missing.get(key)
+    if (missingSinceMs !== undefined && this.#clock.nowMs() - missingSinceMs < AGAIN_MS) return false
     let running = this.#underWay.get(key)
     if (running === undefined) {
       running = this.#restore(damage).finally(() => this.#underWay.delete(key))
@@ -93,13 +101,22 @@ export class EntryReads {
         { group: groupId, index, from: nodeId, damage: message },
         'a damaged payload was restored from another replica',
       )
+      this.#missing.delete(`${groupId}/${index}`)
       return true
     }
+    this.#isMissing(`${groupId}/${index}`)
     this.#logger.error(
       { group: groupId, index, damage: message },
       'a payload is damaged, and no other replica that can be reached has it',
     )
     return false
+  }
+
+  #isMissing(key: string): void {
+    this.#missing.delete(key)
+    this.#missing.set(key, this.#clock.nowMs())
+    const [oldest] = this.#missing.keys()
+    if (this.#missing.size > MOST_MISSING && oldest !== undefined) this.#missing.delete(oldest)
   }
 
   /** Undefined where that node doesn't have it, or can't be asked. */

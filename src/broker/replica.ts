@@ -26,6 +26,8 @@ import type { StateMachine } from './state-machine.ts'
 
 export type { ReplicaHost, ReplicaLimits, TurnWrite }
 
+const NONE: ReadonlySet<LogIndex> = new Set()
+
 /** A leader looks after so many ticks whether its group may go quiet … */
 const QUIET_CHECK_TICKS = 10
 /** … and after so many such looks without anything new it does. */
@@ -58,6 +60,8 @@ export class Replica {
   #idleChecks = 0
   #idleAt: LogIndex | undefined
   #stopped = false
+  /** Damaged entries for which it has handed over as a leader; there are none in nearly all replicas. */
+  gaveWayFor: ReadonlySet<LogIndex> = NONE
   readonly #reads = new LinearizableReads()
 
   constructor(

@@ -353,11 +353,19 @@ class NodeLogStorage implements LogStorage {
   async restorePayload(groupId: GroupId, entry: Entry): Promise<boolean> {
     const place = await placeOfPayload(this.#store, groupId, entry)
     if (place === undefined || this.#closing !== undefined) return false
-    // The low end may have passed the entry meanwhile, and its segment may be gone.
+    if (this.#failure !== undefined) throw this.#failure
     const { segment, position } = place
-    const isThere = this.#groups.get(groupId)?.segments.some(({ number }) => number === segment) === true
-    if (isThere) await this.#writing(() => this.#segments.rewrite(groupId, segment, entry.payload, position))
-    return isThere
+    // The low end may pass the entry meanwhile, or the group may end: then its file may be gone, and nobody needs it.
+    const isNamed = (): boolean =>
+      this.#groups.get(groupId)?.segments.some(({ number }) => number === segment) === true
+    if (!isNamed()) return false
+    try {
+      await this.#segments.rewrite(groupId, segment, entry.payload, position)
+      return true
+    } catch (error) {
+      if (!isNamed()) return false
+      throw this.#fail(error)
+    }
   }
 
   async readLowEnd(groupId: GroupId): Promise<Snapshot> {

@@ -115,6 +115,8 @@ export class Progress {
   commitSent: LogIndex = asLogIndex(0)
   /** The newest entry sent, so that going on needs no look at entries that memory no longer holds. */
   sentMark: LogMark | undefined
+  /** Probe: what the newest append followed. Memory may not hold it, and `next` still comes right after it. */
+  probedMark: LogMark | undefined
   /** The first index of the read from storage that is under way. */
   fetchFrom: LogIndex | undefined
   /** The snapshot on its way, once it is loaded. */
@@ -156,6 +158,7 @@ export class Progress {
     this.paused = false
     this.poked = false
     this.fetchFrom = undefined
+    this.probedMark = undefined
     this.transfer = undefined
     this.snapshotTicks = 0
     this.inflights.clear()

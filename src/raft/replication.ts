@@ -97,13 +97,16 @@ export class Replication {
    * overtake. An append without any finds out as well. With entries, a slow way would get the same ones at each heartbeat.
    */
   #asksOnly(progress: Progress): boolean {
-    return progress.state === 'probe' && progress.poked && this.#markBefore(progress) !== undefined
+    if (progress.state !== 'probe' || !progress.poked || progress.next <= this.#core.log.lowEnd.index)
+      return false
+    return this.#markBefore(progress) !== undefined
   }
 
   #markBefore(progress: Progress): LogMark | undefined {
     const index = progress.next - 1
-    const { sentMark } = progress
-    return sentMark?.index === index ? sentMark : this.#core.log.markAt(index)
+    const { sentMark, probedMark } = progress
+    if (sentMark?.index === index) return sentMark
+    return probedMark?.index === index ? probedMark : this.#core.log.markAt(index)
   }
 
   hasWork(): boolean {
@@ -160,6 +163,7 @@ export class Replication {
     assert(core.commit >= progress.commitSent, 'raft.commit-sent', () => `${core.commit} to ${progress.id}`)
     progress.commitSent = core.commit
     progress.poked = false
+    if (progress.state === 'probe') progress.probedMark = markOf(previous)
     const newest = entries.at(-1)
     if (newest !== undefined) {
       let bytes = 0

@@ -24,11 +24,12 @@ class Bench {
   readonly answers = new Map<string, (index: number) => Promise<Uint8Array>>()
   /** Whether a payload that was written is there afterwards. */
   isDiskGood = true
+  readonly clock = new ManualClock()
   readonly reads: EntryReads
 
   constructor(...damaged: number[]) {
     this.damaged = new Set(damaged)
-    this.reads = new EntryReads(this.#host(), new ManualClock(), quietLogger)
+    this.reads = new EntryReads(this.#host(), this.clock, quietLogger)
   }
 
   #host(): EntryReadsHost {
@@ -66,6 +67,16 @@ describe('entries of which the disk has lost bytes', () => {
     const bench = new Bench(2)
     await expect(read(bench.reads)).rejects.toThrow(DamagedEntryError)
     expect(bench.asked).toEqual(['n2/2', 'n3/2'])
+  })
+
+  test('that nobody had are not asked for again at once, but later they are', async () => {
+    const bench = new Bench(2)
+    await expect(read(bench.reads)).rejects.toThrow(DamagedEntryError)
+    await expect(read(bench.reads)).rejects.toThrow(DamagedEntryError)
+    expect(bench.asked).toHaveLength(2)
+    bench.clock.advance(5000)
+    bench.answers.set('n2', async (index) => sent(entries[index - 1]!))
+    expect(await read(bench.reads)).toEqual(entries)
   })
 
   test('come from whoever has them, one after the other', async () => {

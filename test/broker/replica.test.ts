@@ -49,6 +49,11 @@ describe('a leader with a damaged entry on its disk', () => {
     await expect(replica.readEntries(asLogIndex(2), asLogIndex(2), 1000)).rejects.toThrow('a bit flipped')
     bench.settle()
     expect(bench.sent.filter(({ type }) => type === 'timeoutNow')).toMatchObject([{ to: 'n2' }])
+    // Not again for the same entry: where others can't read it either, leadership would go round for ever.
+    expect([...replica.gaveWayFor]).toEqual([2])
+    await expect(replica.readEntries(asLogIndex(2), asLogIndex(2), 1000)).rejects.toThrow('a bit flipped')
+    bench.settle()
+    expect(bench.sent.filter(({ type }) => type === 'timeoutNow')).toHaveLength(1)
   })
 
   it('goes on where nobody else has all of it, or where a read failed for another reason', async () => {

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DamagedEntryError, StorageFailedError, type LogStorage } from '../../src/log/index.ts'
 import { nodeDisk } from '../../src/env/node/disk.ts'
 import { asLogIndex, asTerm, type Entry } from '../../src/raft/types.ts'
+import { until } from '../support/until.ts'
 import { bytesOf, emptySnapshot, entriesAfter, entryAfter, flat } from './entries.ts'
 import { faultyDisk, type Faults } from './faulty-disk.ts'
 import { allEntries, group, openLog, quickFolder, recoveredOf, testEnv } from './storage-env.ts'
@@ -57,6 +59,31 @@ describe('a payload that has rotted in its segment', () => {
     expect(await log.restorePayload(group, entryAfter(entries[3]!, { payload: [bytesOf(200, 1)] }))).toBe(
       false,
     )
+  })
+
+  it('is nobody’s any more where the group ends while it is written: the node goes on', async () => {
+    const folder = await quickFolder()
+    const faults: Faults = {}
+    const { log, entries } = await written(folder, faults)
+    let release = (): void => undefined
+    const gate = new Promise<void>((resolve) => (release = resolve))
+    let hasBegun = false
+    faults.stall = () => {
+      hasBegun = true
+      return gate
+    }
+    const restoring = log.restorePayload(group, entries[1]!)
+    await until('the write has begun', () => hasBegun)
+    delete faults.stall
+    await log.commit([{ groupId: group, destroy: true }])
+    await until(
+      'the group’s directory is gone',
+      async () => !existsSync(join(folder, 'segments', String(group))),
+    )
+    release()
+    expect(await restoring).toBe(false)
+    const anew = { ...hardState, commit: asLogIndex(0) }
+    await log.commit([{ groupId: group, create: emptySnapshot, hardState: anew }])
   })
 
   it('ends all writing where its disk does not take it, as any write does', async () => {

@@ -273,6 +273,29 @@ describe('the way to a follower', () => {
     expect(group.status('b')).toMatchObject({ commit: 21, last: { index: 21 } })
   })
 
+  test('gets none twice either where they have to be read from the disk for it', () => {
+    const group = ledBy('a', { config: { windowBytes: 300 } })
+    group.propose('a', 5)
+    group.settle()
+    group.propose('a', 20)
+    group.settle(['b'])
+    group.step('a', { type: 'unreachable', to: group.configuration.voters[1]! })
+    const isBeat = ofType('heartbeat', 'heartbeatReply')
+    const log = group.folded.get('a')!
+    for (let beat = 0; beat < 5; beat++) {
+      group.tick('a', 2)
+      group.deliver((message) => message.to === 'b' && isBeat(message))
+      group.deliver((message) => message.from === 'b' && isBeat(message))
+      for (const { to: reader, from: first } of group.fetches.splice(0)) {
+        const entries = log.filter(({ index }) => index >= first)
+        group.step('a', { type: 'fetched', to: reader, from: asLogIndex(first), entries })
+      }
+    }
+    const sent = appends(group.wire.filter(to('b'))).flatMap(({ entries }) => entries)
+    expect(sent.length).toBeGreaterThan(0)
+    expect(new Set(sent.map(({ index }) => index)).size).toBe(sent.length)
+  })
+
   test('begins where a new leader thinks that the logs part, also after the transport reached nobody', () => {
     const group = ledBy('a')
     group.propose('a', 5)

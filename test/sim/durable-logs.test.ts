@@ -3,10 +3,10 @@ import { DurableLogs } from '../../sim/checkers/durable-logs.ts'
 import { nameOf } from '../../sim/env/disk/store.ts'
 import { encodeRecordsAppended } from '../../src/broker/partition/event.ts'
 import { entryKey, groupKey, keyKind } from '../../src/log/keys.ts'
-import { encodeInlineEntry, encodeState } from '../../src/log/records.ts'
+import { encodeHardState, encodeInlineEntry, encodeState } from '../../src/log/records.ts'
 import { asGroupId, asOffset } from '../../src/log/types.ts'
 import { encodeConfiguration } from '../../src/raft/index.ts'
-import { asLogIndex, asNodeId, type Configuration, type Entry } from '../../src/raft/types.ts'
+import { asLogIndex, asNodeId, asTerm, type Configuration, type Entry } from '../../src/raft/types.ts'
 import { entriesAfter, origin } from '../log/entries.ts'
 
 const GROUP = asGroupId(2)
@@ -96,4 +96,26 @@ test('an append during a change that lies on too few disks is noticed', () => {
   expect(verdict(['n1', 'n3'], ['n1', 'n3'])).toEqual(['acknowledged-not-durable'])
   expect(verdict(['n1', 'n2', 'n3', 'n5'], ['n1'])).toEqual(['acknowledged-not-durable'])
   expect(verdict(['n1', 'n2', 'n3', 'n5'], ['n1', 'n5'])).toEqual(['acknowledged-not-durable'])
+})
+
+test('a replica whose term goes back is noticed, unless it is another member by the life of its disk', () => {
+  const reportsOf = (lifeAfter: number): string[] => {
+    const reports: string[] = []
+    let life = 1
+    const logs = new DurableLogs(
+      (law) => reports.push(law),
+      () => life,
+    )
+    const key = groupKey(keyKind.hardState, GROUP)
+    const write = (term: number): void => {
+      const value = encodeHardState({ term: asTerm(term), votedFor: undefined, commit: asLogIndex(0) }, key)
+      logs.onDurable('n1', [{ key: nameOf(key), value }])
+    }
+    write(5)
+    life = lifeAfter
+    write(0)
+    return reports
+  }
+  expect(reportsOf(1)).toEqual(['vote-twice'])
+  expect(reportsOf(2)).toEqual([])
 })
