@@ -47,9 +47,10 @@ async function pictureOfBroken(): Promise<Picture> {
   try {
     for (let seed = 1; seed < 60; seed++) {
       const { picture } = await takePicture(plan(seed), about)
-      if (picture.violations.length > 0) return picture
+      // The records of a key may also come out of order by it; that is another story.
+      if (picture.violations[0]?.law === 'duplicate') return picture
     }
-    throw new Error('nothing broke in 60 seeds')
+    throw new Error('no record was there twice in 60 seeds')
   } finally {
     check.mockRestore()
   }
