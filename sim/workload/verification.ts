@@ -79,11 +79,17 @@ export class Verification {
   }
 
   async #untilGroupIsDone(client: SimClient): Promise<void> {
-    const node = this.#nodes[0]
-    const connection = client.env.network.connect(node?.address ?? '')
     for (const { partition } of this.#scene.topic.partitions) {
       this.#waitingFor = `the group to have committed all of partition ${partition}`
-      while (!(await this.#workload.group.isDone(connection, partition))) await sleep(client, 200)
+      for (;;) {
+        // Whoever is there: an operator may be sending a node away.
+        const node = this.#nodes.find(({ isUp }) => isUp)
+        const connection = client.env.network.connect(node?.address ?? '')
+        const isDone = await this.#workload.group.isDone(connection, partition)
+        connection.close()
+        if (isDone) break
+        await sleep(client, 200)
+      }
     }
   }
 
