@@ -13,8 +13,14 @@ export class ReplicaChecker {
     this.#report = report
   }
 
-  /** `lifeOf` names the process of a node that answered. Calls must not overlap. */
-  described({ replicas }: DescribeClusterResponse, lifeOf: (nodeId: string) => string | undefined): void {
+  /**
+   * `lifeOf` names a node's replica in a process that answered: one that has moved away and comes again in the same process
+   * is another, by the life of its disk. Calls must not overlap.
+   */
+  described(
+    { replicas }: DescribeClusterResponse,
+    lifeOf: (nodeId: string, groupId: number) => string | undefined,
+  ): void {
     for (const {
       groupId,
       nodeId,
@@ -33,7 +39,7 @@ export class ReplicaChecker {
           `group ${groupId} at ${appliedIndex}: ${known.nodeId} and ${nodeId} differ`,
         )
       }
-      const life = lifeOf(nodeId)
+      const life = lifeOf(nodeId, groupId)
       if (life === undefined) continue
       const replica = `${groupId}@${life}`
       const before = this.#watermarks.get(replica) ?? 0

@@ -31,9 +31,10 @@ export class OperatorActor {
     const before = new Map(world.nodes.map(({ id, life }) => [id, life?.name]))
     try {
       const reply = await this.#client.client.cluster.describe({ timeoutMs: CALL_MS })
-      world.replicas.described(reply, (nodeId) => {
+      world.replicas.described(reply, (nodeId, groupId) => {
         const name = before.get(nodeId)
-        return world.node(nodeId).life?.name === name ? name : undefined
+        const node = world.node(nodeId)
+        return name !== undefined && node.life?.name === name ? `${name}/${node.lifeIn(groupId)}` : undefined
       })
     } catch (error) {
       this.#scene.failure(error)
