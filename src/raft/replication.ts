@@ -87,7 +87,10 @@ export class Replication {
       const inMemory = this.#markBefore(progress) !== undefined && log.entryAt(progress.next) !== undefined
       return inMemory ? 'entries' : 'catch-up'
     }
-    const hasNews = progress.state === 'probe' || progress.poked || progress.commitSent < commit
+    // What is under way will be answered, and until then entries may follow that bring the commit index along: a message
+    // and an answer less. Heartbeats bring it to those whose answer got lost.
+    const isOwedCommit = progress.commitSent < commit && progress.inflights.count === 0
+    const hasNews = progress.state === 'probe' || progress.poked || isOwedCommit
     if (!hasNews) return 'nothing'
     return this.#markBefore(progress) === undefined ? 'catch-up' : 'empty'
   }

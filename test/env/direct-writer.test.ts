@@ -1,6 +1,8 @@
+import type { FileHandle } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { BLOCK_BYTES } from '../../src/env/index.ts'
 import { DirectWriter, Stages, type DirectHandle } from '../../src/env/node/direct-writer.ts'
+import { NodeFile } from '../../src/env/node/disk.ts'
 
 /** A file that takes at most so many bytes a write, or refuses them. */
 class Target implements DirectHandle {
@@ -108,5 +110,61 @@ describe('writes past the page cache', () => {
     )
     expect(await Promise.all(writes)).toEqual(writes.map(() => BLOCK_BYTES))
     for (const { position, bytes } of target.writes) expect(bytes[0]).toBe(position / BLOCK_BYTES)
+  })
+})
+
+describe('a file that is written past the page cache', () => {
+  /** Counts what a file asks of the system; `failures` syncs fail first. */
+  function fileOf(target: Target, failures = 0) {
+    const asked = { syncs: 0, cached: 0 }
+    const handle = {
+      async datasync() {
+        asked.syncs += 1
+        if (asked.syncs <= failures) throw new Error('EIO')
+      },
+      async writev(chunks: readonly Uint8Array[]) {
+        asked.cached += 1
+        return { bytesWritten: chunks.reduce((sum, chunk) => sum + chunk.length, 0) }
+      },
+      async truncate() {},
+      async close() {},
+    }
+    return { file: new NodeFile(handle as unknown as FileHandle, writerOf(target).writer), asked }
+  }
+
+  it('is synced once for what another process may have left, and no more for whole blocks', async () => {
+    const { file, asked } = fileOf(new Target())
+    await file.write([filled(BLOCK_BYTES, 1)], 0)
+    await file.sync()
+    expect(asked).toEqual({ syncs: 1, cached: 0 })
+    await file.write([filled(BLOCK_BYTES, 1)], BLOCK_BYTES)
+    await file.sync()
+    expect(asked).toEqual({ syncs: 1, cached: 0 })
+  })
+
+  it('is synced after whatever went through the page cache, and after it was cut', async () => {
+    const { file, asked } = fileOf(new Target())
+    await file.sync()
+    await file.write([filled(100, 1)], 0)
+    await file.sync()
+    expect(asked).toEqual({ syncs: 2, cached: 1 })
+    await file.truncate(50)
+    await file.sync()
+    expect(asked.syncs).toBe(3)
+    // The system took a part of it past the page cache; the rest went through it.
+    const target = new Target()
+    target.mostBytes = 1000
+    const partly = fileOf(target)
+    await partly.file.sync()
+    await partly.file.write([filled(BLOCK_BYTES, 1)], 0)
+    await partly.file.sync()
+    expect(partly.asked).toEqual({ syncs: 2, cached: 1 })
+  })
+
+  it('stays unsynced where a sync fails', async () => {
+    const { file, asked } = fileOf(new Target(), 1)
+    await expect(file.sync()).rejects.toThrow('EIO')
+    await file.sync()
+    expect(asked.syncs).toBe(2)
   })
 })

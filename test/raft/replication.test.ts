@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { asDigest, asLogIndex, type AppendRequest, type Message } from '../../src/raft/index.ts'
+import {
+  asDigest,
+  asLogIndex,
+  asNodeId,
+  asTerm,
+  type AppendRequest,
+  type Message,
+} from '../../src/raft/index.ts'
 import { configurationOf, draft, Group, logOf, ofType, to } from './group.ts'
 
 const three = ['a', 'b', 'c']
@@ -65,6 +72,37 @@ describe('a proposal', () => {
     group.propose('a')
     group.settle()
     expect(three.map((id) => group.status(id).commit)).toEqual([2, 2, 2])
+  })
+
+  test('brings the commit index of those before it along, so that followers under load get no message for it alone', () => {
+    const group = ledBy('a')
+    const sentToB = (): string[] =>
+      appends(group.take('a')?.messages ?? [])
+        .filter((message) => message.to === 'b')
+        .map(({ entries, commit }) => `${entries.length} entries, committed ${commit}`)
+    group.propose('a')
+    expect(sentToB()).toEqual(['1 entries, committed 1'])
+    group.persist('a')
+    group.propose('a')
+    expect(sentToB()).toEqual(['1 entries, committed 1'])
+    const acknowledge = (index: number, from = 'b'): void => {
+      const [id, term] = [asNodeId(from), group.status('a').term]
+      const reply = { type: 'appendReply', from: id, to: asNodeId('a'), term, accepted: true } as const
+      group.step('a', {
+        type: 'message',
+        message: { ...reply, index: asLogIndex(index), hintIndex: asLogIndex(0), hintTerm: asTerm(0) },
+      })
+    }
+    acknowledge(2)
+    expect(group.status('a').commit).toBe(2)
+    expect(sentToB()).toEqual([])
+    // The next one tells it, and where there is none, the answer to the last one makes the leader tell.
+    group.propose('a')
+    expect(sentToB()).toEqual(['1 entries, committed 2'])
+    acknowledge(4)
+    acknowledge(4, 'c')
+    expect(group.status('a').commit).toBe(4)
+    expect(sentToB()).toEqual(['0 entries, committed 4'])
   })
 })
 

@@ -47,6 +47,8 @@ export const nodeFiles: Files = {
 export class NodeFile implements File {
   readonly #handle: FileHandle
   readonly #direct: DirectWriter | undefined
+  /** Something may not be on stable storage: what went through the page cache, or came from another process. */
+  #isUnsynced = true
 
   constructor(handle: FileHandle, direct?: DirectWriter) {
     this.#handle = handle
@@ -59,9 +61,18 @@ export class NodeFile implements File {
 
   async write(chunks: readonly Uint8Array[], position: number): Promise<void> {
     const past = (await this.#direct?.write(chunks, position)) ?? 0
-    let rest = withoutBytes(chunks, past).filter((chunk) => chunk.length > 0)
-    let at = position + past
-    while (rest.length > 0) {
+    const rest = withoutBytes(chunks, past).filter((chunk) => chunk.length > 0)
+    if (rest.length === 0) return
+    try {
+      await this.#writeCached(rest, position + past)
+    } finally {
+      this.#isUnsynced = true
+    }
+  }
+
+  async #writeCached(chunks: readonly Uint8Array[], position: number): Promise<void> {
+    let rest = chunks
+    for (let at = position; rest.length > 0;) {
       const { bytesWritten } = await this.#handle.writev(rest, at)
       if (bytesWritten === 0) throw new Error(`a write at position ${at} wrote no byte; is the disk full?`)
       at += bytesWritten
@@ -69,8 +80,17 @@ export class NodeFile implements File {
     }
   }
 
+  /** Nothing is left to do where all was written past the page cache. */
   async sync(): Promise<void> {
-    await this.#handle.datasync()
+    if (!this.#isUnsynced) return
+    // Before it begins: what is written meanwhile may be missing in it.
+    this.#isUnsynced = false
+    try {
+      await this.#handle.datasync()
+    } catch (error) {
+      this.#isUnsynced = true
+      throw error
+    }
   }
 
   async read(position: number, length: number): Promise<Uint8Array> {
@@ -85,12 +105,19 @@ export class NodeFile implements File {
   }
 
   async truncate(length: number): Promise<void> {
-    await this.#handle.truncate(length)
+    try {
+      await this.#handle.truncate(length)
+    } finally {
+      this.#isUnsynced = true
+    }
   }
 
   async close(): Promise<void> {
-    await this.#direct?.close()
-    await this.#handle.close()
+    try {
+      await this.#direct?.close()
+    } finally {
+      await this.#handle.close()
+    }
   }
 }
 
