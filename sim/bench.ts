@@ -46,8 +46,8 @@ export const DEFAULT_FIRST_SEED = 1000
 const WARM_UP = { cluster: 6, core: 40 } as const
 const MIB = 1024 * 1024
 
-/** Three brokers, four partitions, thirty virtual seconds of load, all faults. */
-const CLUSTER: PlanOptions = { nodes: 3, partitions: 4, durationMs: 30_000 }
+/** Three brokers, four partitions, thirty virtual seconds of load, all faults, no consumer group. */
+const CLUSTER: PlanOptions = { nodes: 3, partitions: 4, members: 0, durationMs: 30_000 }
 
 /** Measures whole clusters and the core alone, each in a process of its own. Throws where a run breaks a law. */
 export async function bench(
@@ -134,6 +134,6 @@ function table(cluster: BenchFigures, core: BenchFigures): string {
     ...rows.map(([name, show]) => line(name, show(cluster), show(core))),
     '',
     "By the processor's time (user and system), one process, after a warm-up.",
-    'Whole clusters: 3 brokers, 4 partitions, 30 virtual seconds of load, all faults.',
+    'Whole clusters: 3 brokers, 4 partitions, 30 virtual seconds of load, all faults, no consumer group.',
   ].join('\n')
 }

@@ -188,7 +188,7 @@ usage: ${command} [options]
   --faults all|none|LIST    kinds that may strike, separated by commas; each seed draws from them. Default all
   --nodes N                 brokers, 1 to 9; default: by the seed
   --partitions N            of the topic; default: by the seed
-  --members N               of a consumer group, 0 to 16; default: 0
+  --members N               of a consumer group, 0 to 16; default: 0 to 4 by the seed, 0 with --faults or --scenario
   --seconds N               virtual time under load; default 30
   --digest                  with --seed: print the digest of the whole trace
   --repro FILE              run the plan in a repro.json again

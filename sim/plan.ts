@@ -59,7 +59,7 @@ export interface PlanOptions {
   readonly partitions?: number
   /** Default 30,000. */
   readonly durationMs?: number
-  /** Members of a consumer group. Default: none. */
+  /** Members of a consumer group. Default: 0 to 4, by the seed; none where `faults` says what may strike. */
   readonly members?: number
   /** Which kinds may strike. Default: all. */
   readonly faults?: readonly FaultKind[]
@@ -111,7 +111,7 @@ export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
       ...(options.everyFault === true ? work : thinned(work, new RandomStream(seed, 'lulls'), durationMs)),
       ...drawStrikes(changesRandom, changes, durationMs),
     ]),
-    ...drawGroup(seed, options.members, durationMs),
+    ...drawGroup(seed, options.members ?? (options.faults === undefined ? undefined : 0), durationMs),
   }
 }
 
@@ -302,7 +302,7 @@ function drawGroup(
   durationMs: number,
 ): Pick<Plan, 'members' | 'groupWork'> {
   const random = new RandomStream(seed, 'group plan')
-  const members = wanted ?? 0
+  const members = wanted ?? new RandomStream(seed, 'group size').pick([0, 1, 2, 3, 4])
   const groupWork: GroupWork[] = []
   const most: Readonly<Record<GroupWork['kind'], number>> = {
     'member-joins': 4,

@@ -71,7 +71,12 @@ describe('bugs that the simulator found', () => {
       other: 859,
       amount: 822_905,
     } as const
-    const { violation } = await runPlan({ ...drawPlan(20_004), producers: 1, faults: [pause], work: [] })
+    const { violation } = await runPlan({
+      ...drawPlan(20_004, { members: 0 }),
+      producers: 1,
+      faults: [pause],
+      work: [],
+    })
     expect(violation).toBeUndefined()
   })
 

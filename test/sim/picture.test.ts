@@ -29,7 +29,7 @@ if (chromium === undefined)
   console.log('no Chromium on this machine (CHROMIUM_PATH names one): the picture is not opened in a browser')
 
 const about = { version: '1.2.3', replay: 'npm run sim -- --seed 2 --nodes 3' }
-const plan = (seed: number): Plan => drawPlan(seed, { nodes: 3, partitions: 2, durationMs: 6000 })
+const plan = (seed: number): Plan => drawPlan(seed, { nodes: 3, partitions: 2, members: 0, durationMs: 6000 })
 
 let folder: string
 let held: Picture
