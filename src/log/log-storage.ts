@@ -117,6 +117,7 @@ class NodeLogStorage implements LogStorage {
   /** The end of a group that was put aside: a turn of the storage's own, which the next commit waits for. */
   #ownTurn: Promise<void> | undefined
   readonly #puttingAside = new Map<GroupId, Promise<string>>()
+  readonly #restoring = new Set<Promise<void>>()
   #noting: Promise<void> | undefined
   #cancelNote: Cancel | undefined
   #closing: Promise<void> | undefined
@@ -359,12 +360,16 @@ class NodeLogStorage implements LogStorage {
     const isNamed = (): boolean =>
       this.#groups.get(groupId)?.segments.some(({ number }) => number === segment) === true
     if (!isNamed()) return false
+    const rewriting = this.#segments.rewrite(groupId, segment, entry.payload, position)
+    this.#restoring.add(rewriting)
     try {
-      await this.#segments.rewrite(groupId, segment, entry.payload, position)
+      await rewriting
       return true
     } catch (error) {
       if (!isNamed()) return false
       throw this.#fail(error)
+    } finally {
+      this.#restoring.delete(rewriting)
     }
   }
 
@@ -436,7 +441,7 @@ class NodeLogStorage implements LogStorage {
     this.#cancelNote?.()
     await this.#committing?.catch(() => undefined)
     assert(this.#committing === undefined, 'log.closed-between-turns', () => `turn ${this.#turn + 1}`)
-    await Promise.allSettled(this.#puttingAside.values())
+    await Promise.allSettled([...this.#puttingAside.values(), ...this.#restoring])
     await this.#sweeper.close()
     await this.#noting
     try {

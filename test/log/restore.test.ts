@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { DamagedEntryError, StorageFailedError, type LogStorage } from '../../src/log/index.ts'
+import { BLOCK_BYTES } from '../../src/env/index.ts'
 import { nodeDisk } from '../../src/env/node/disk.ts'
 import { asLogIndex, asTerm, type Entry } from '../../src/raft/types.ts'
 import { until } from '../support/until.ts'
@@ -84,6 +86,44 @@ describe('a payload that has rotted in its segment', () => {
     expect(await restoring).toBe(false)
     const anew = { ...hardState, commit: asLogIndex(0) }
     await log.commit([{ groupId: group, create: emptySnapshot, hardState: anew }])
+  })
+
+  it('is waited for where the node stops while it is written', async () => {
+    const folder = await quickFolder()
+    const faults: Faults = {}
+    const { log, entries } = await written(folder, faults)
+    await rot(folder, 250)
+    let release = (): void => undefined
+    const gate = new Promise<void>((resolve) => (release = resolve))
+    let hasBegun = false
+    faults.stall = () => {
+      hasBegun = true
+      return gate
+    }
+    const restoring = log.restorePayload(group, entries[1]!)
+    await until('the write has begun', () => hasBegun)
+    delete faults.stall
+    const closing = log.close().then(() => 'closed under a write')
+    // Where it doesn't wait it takes a few milliseconds; where it does, the time makes no difference.
+    expect(await Promise.race([closing, sleep(300, 'waits')])).toBe('waits')
+    release()
+    expect(await restoring).toBe(true)
+    await closing
+    expect((await allEntries(await openLog(testEnv(), folder), group)).map(flat)).toEqual(entries.map(flat))
+  })
+
+  it('comes back whole where it fills blocks of its own, which are written past the page cache', async () => {
+    const folder = await quickFolder()
+    const log = await openLog(testEnv(), folder)
+    const entries = entriesAfter(emptySnapshot, [{ payload: [bytesOf(3 * BLOCK_BYTES, 1)] }])
+    const one = { ...hardState, commit: asLogIndex(1) }
+    await log.commit([{ groupId: group, create: emptySnapshot, entries, hardState: one }])
+    await rot(folder, 2 * BLOCK_BYTES)
+    await expect(allEntries(log, group)).rejects.toThrow(DamagedEntryError)
+    expect(await log.restorePayload(group, entries[0]!)).toBe(true)
+    expect((await allEntries(log, group)).map(flat)).toEqual(entries.map(flat))
+    await log.close()
+    expect((await allEntries(await openLog(testEnv(), folder), group)).map(flat)).toEqual(entries.map(flat))
   })
 
   it('ends all writing where its disk does not take it, as any write does', async () => {

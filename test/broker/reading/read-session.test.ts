@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { HostedPartition } from '../../../src/broker/hosted-partition.ts'
 import { ReadSession, offsetForTime } from '../../../src/broker/reading/read-session.ts'
+import { LogAssertionError } from '../../../src/log/index.ts'
 import { FlotillaError } from '../../../src/wire/errors.ts'
 import { decodeRecordSet, fromRpcError } from '../../../src/wire/index.ts'
 import type { ReadRequest, ReadResponse, ReadStart } from '../../../src/wire/messages.ts'
@@ -169,6 +170,15 @@ describe('a read that cannot be', () => {
     }
     const byTime = offsetForTime(log.hosted, log.storage, 0).catch((error: unknown) => error)
     expect(await byTime).toMatchObject({ reason: 'REPLICA_UNAVAILABLE' })
+  })
+
+  it('does not call a broken invariant a disk that gives nothing', async () => {
+    const log = new Log(false)
+    log.append(3)
+    log.bench.readEntries = () => Promise.reject(new LogAssertionError('log.read-first', 'not that one'))
+    const error = await fromRefused(log.read({ start: at(0) }))
+    expect(error).toMatchObject({ reason: 'INTERNAL' })
+    expect(error.message).toContain('log.read-first')
   })
 })
 
