@@ -70,13 +70,12 @@ export class SimNode {
     this.drive.formatted()
   }
 
-  /** Under which life of its disk it takes part in a group, as the disk says. */
-  lifeIn(groupId: number): number {
+  /** Under which life of its disk it takes part in a group, as the disk says; 0 where a group isn't named. */
+  livesOfGroups(): ReadonlyMap<number, number> {
     const file = this.drive.tree.at(`${DATA}/lives`)
-    if (file === undefined || file === 'directory') return 0
+    if (file === undefined || file === 'directory') return new Map()
     const [, text = '[]'] = Buffer.from(file.read(0, file.length)).toString('utf8').split('\n')
-    const pairs = JSON.parse(text) as [number, number][]
-    return pairs.find(([id]) => id === groupId)?.[1] ?? 0
+    return new Map(JSON.parse(text) as [number, number][])
   }
 
   get life(): Life | undefined {

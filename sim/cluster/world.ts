@@ -72,7 +72,10 @@ export class World {
     this.ledger = new Ledger(report)
     this.groups = new GroupLedger(report)
     this.replicas = new ReplicaChecker(report)
-    this.durableLogs = new DurableLogs(report, (nodeId, groupId) => this.node(nodeId).lifeIn(groupId))
+    this.durableLogs = new DurableLogs(
+      report,
+      (nodeId, groupId) => this.node(nodeId).livesOfGroups().get(groupId) ?? 0,
+    )
     const ids = Array.from({ length: plan.nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((nodeId) => ({ nodeId, address: `${nodeId}:${PORT}` }))
     const spares = Array.from({ length: plan.spares ?? 0 }, (_, at) => `n${plan.nodes + at + 1}`)

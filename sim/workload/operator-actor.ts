@@ -1,5 +1,6 @@
 import type { TopicMessage } from '../../src/client/index.ts'
 import type { SimClient } from '../cluster/client.ts'
+import type { SimNode } from '../cluster/node.ts'
 import { TOPIC, type Scene } from './scene.ts'
 import type { Work } from './work.ts'
 
@@ -28,13 +29,14 @@ export class OperatorActor {
     if (this.#describing) return
     this.#describing = true
     const { world } = this.#scene
-    const before = new Map(world.nodes.map(({ id, life }) => [id, life?.name]))
+    const before = livesOf(world.nodes)
     try {
       const reply = await this.#client.client.cluster.describe({ timeoutMs: CALL_MS })
+      const after = livesOf(world.nodes)
+      // Where a process or a replica began anew meanwhile, nobody knows which of the two has answered.
       world.replicas.described(reply, (nodeId, groupId) => {
-        const name = before.get(nodeId)
-        const node = world.node(nodeId)
-        return name !== undefined && node.life?.name === name ? `${name}/${node.lifeIn(groupId)}` : undefined
+        const life = before.get(nodeId)?.(groupId)
+        return life === after.get(nodeId)?.(groupId) ? life : undefined
       })
     } catch (error) {
       this.#scene.failure(error)
@@ -95,4 +97,16 @@ export class OperatorActor {
     )
     void Promise.all(ends).then(() => producer.close())
   }
+}
+
+/** By node, of a group: which process says it, and under which life of its disk. */
+function livesOf(nodes: readonly SimNode[]): Map<string, (groupId: number) => string> {
+  return new Map(
+    nodes.flatMap((node) => {
+      const name = node.life?.name
+      if (name === undefined) return []
+      const lives = node.livesOfGroups()
+      return [[node.id, (groupId: number) => `${name}/${lives.get(groupId) ?? 0}`] as const]
+    }),
+  )
 }

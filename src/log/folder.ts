@@ -14,13 +14,16 @@ export const segmentsName = 'segments'
 /** Names that a fresh volume or an operating system puts into a folder by itself. */
 const foreignNames = /^(?:\..*|lost\+found)$/
 
-/** Refuses a folder that holds something, but not a store. Call before the store is opened, for that creates it. */
-export async function checkFolder(files: Files, directory: string): Promise<void> {
+/**
+ * Refuses a folder that holds something, but not a store. Call before the store is opened, for that creates it. True: it has a
+ * store; else it is new.
+ */
+export async function checkFolder(files: Files, directory: string): Promise<boolean> {
   assert(directory !== '', 'log.folder-path', () => 'a data folder without a name')
   const names = await files.list(directory)
-  if (names.includes(storeName)) return
+  if (names.includes(storeName)) return true
   const other = names.filter((name) => !foreignNames.test(name))
-  if (other.length === 0) return
+  if (other.length === 0) return false
   throw new FolderMismatchError(
     directory,
     `holds ${other.slice(0, 3).join(', ')}${other.length > 3 ? ', …' : ''} and no Flotilla store; ` +

@@ -58,7 +58,7 @@ export async function openLogStorage(
 ): Promise<LogStorage> {
   checkLimits(limits)
   const { files } = env.disk
-  await checkFolder(files, directory)
+  const isUsed = await checkFolder(files, directory)
   const storeDirectory = `${directory}/${storeName}`
   const segmentsDirectory = `${directory}/${segmentsName}`
   await files.makeDirectory(storeDirectory)
@@ -66,6 +66,8 @@ export async function openLogStorage(
   const segments = new SegmentFiles(files, segmentsDirectory)
   let durableTurn: DurableTurnFile | undefined
   try {
+    // Of names that were not synced a power cut leaves any: a folder with others and no store would be taken for a stranger's.
+    if (!isUsed) await files.syncDirectory(directory)
     durableTurn = await DurableTurnFile.open(files, directory)
     await claimFolder(store, directory, identity, await durableTurn.read())
     await durableTurn.prepare()

@@ -123,4 +123,20 @@ describe('bugs that the simulator found', () => {
     }
     expect(seen).toEqual(new Set([0, 1]))
   })
+
+  it('a machine that lost its power in its very first start could never be started again', async () => {
+    for (let attempt = 1; attempt <= 150; attempt++) {
+      bench = new Bench(attempt)
+      const drive = bench.drive()
+      const life = bench.life('n1')
+      void openLogStorage(bench.env(life, drive), '/data', identity, smallLimits)
+      await bench.sleep((attempt % 75) / 50)
+      life.end()
+      drive.processEnded()
+      drive.powerLost()
+      const { log } = await started(drive)
+      await log.commit([{ groupId: group, create: emptySnapshot }])
+      bench.stop()
+    }
+  })
 })
