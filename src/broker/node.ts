@@ -375,7 +375,7 @@ export class Node {
         if (event.nodeId === this.nodeId)
           this.#logger.warn(
             { node: this.nodeId },
-            'this node was removed from the cluster; it can be stopped',
+            'this node was removed from the cluster; it ends by itself once the others need it no more',
           )
         this.#driver.look(METADATA_GROUP)
         this.#peersChanged()

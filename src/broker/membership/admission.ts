@@ -186,7 +186,9 @@ export class Admission {
       return await this.#node.connections.to(address).unary(registerNodeMethod, request, { deadlineMs })
     } catch (error) {
       const cause = error instanceof FlotillaError ? error : fromRpcError(error as RpcError)
-      if (FINAL_REFUSALS.has(cause.reason)) throw cause
+      // One that was removed and votes in the metadata group still is needed there until it is out of it; then its peers say so.
+      const votesStill = !fresh && cause.reason === 'NODE_REMOVED'
+      if (FINAL_REFUSALS.has(cause.reason) && !votesStill) throw cause
       this.#tell(`not taken in yet by ${address}: ${cause.message}`)
       return undefined
     }

@@ -4,6 +4,7 @@ import { Admission, nextAdmissionStep, type AdmissionNode } from '../../../src/b
 import type { RegisterNodeRequest } from '../../../src/broker/peers/peer-methods.ts'
 import type { Standing } from '../../../src/broker/peers/peer-codec.ts'
 import { asNodeId, type NodeId } from '../../../src/raft/types.ts'
+import { FlotillaError } from '../../../src/wire/errors.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { until } from '../../support/until.ts'
 import { quietLogger } from '../support/quiet-logger.ts'
@@ -20,12 +21,14 @@ class Bench {
   readonly failures: Error[] = []
   readonly standings = new Map<NodeId, Standing>()
   isRegistered = false
+  refusal: FlotillaError | undefined
   readonly admission: Admission
 
   constructor() {
     const connection = (address: string): unknown => ({
       unary: (_method: unknown, request: RegisterNodeRequest) => {
         this.asked.push({ address, fresh: request.freshRequestId !== undefined })
+        if (this.refusal !== undefined) return Promise.reject(this.refusal)
         return Promise.resolve({
           clusterId: 'c',
           life: 0,
@@ -76,6 +79,24 @@ describe('a node that was taken in, and stopped before it had heard of the other
     bench.clock.advance(10_000)
     expect(bench.asked).toHaveLength(before)
     expect(bench.failures).toEqual([])
+  })
+})
+
+describe('a node that was removed, starts again, and still has a vote in the metadata group', () => {
+  it('goes on, for the group may need it to let it go; who has another id or cluster than it thinks gives up', async () => {
+    const bench = new Bench()
+    bench.standings.set(asNodeId('n3'), 'established')
+    bench.refusal = new FlotillaError('NODE_REMOVED', 'node n1 was removed from the cluster')
+    bench.admission.start()
+    await until('it was refused', () => bench.asked.length > 0)
+    bench.clock.advance(1000)
+    await until('it asks again', () => bench.asked.length > 1)
+    expect(bench.failures).toEqual([])
+    bench.refusal = new FlotillaError('CLUSTER_MISMATCH', 'another cluster')
+    await until('it gives up', () => {
+      bench.clock.advance(1000)
+      return bench.failures.length > 0
+    })
   })
 })
 
