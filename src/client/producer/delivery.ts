@@ -54,7 +54,9 @@ export class Delivery {
   readonly #watch: LayoutWatch
   readonly #options: DeliveryOptions
   readonly #events: DeliveryEvents
-  readonly #lanes = new Map<string, Lane>()
+  readonly #lanes = new Set<Lane>()
+  /** The same by topic and partition: a text of both as a key would be made and hashed for each record. */
+  readonly #lanesOfTopics = new Map<string, Map<number, Lane>>()
   readonly #links = new Map<string, AppendLink>()
   /** Lanes to look at in the next turn. */
   readonly #due = new Set<Lane>()
@@ -86,7 +88,7 @@ export class Delivery {
   }
 
   flush(): void {
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#lanes) {
       if (lane.sender.isIdle) continue
       lane.sender.flush()
       this.#dueNextTurn(lane)
@@ -97,7 +99,7 @@ export class Delivery {
   stop(error: FlotillaError): void {
     if (this.#stopped) return
     this.#stopped = true
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#lanes) {
       lane.cancelTimer?.()
       this.#settle(lane, lane.sender.stop(error))
     }
@@ -105,13 +107,15 @@ export class Delivery {
   }
 
   #laneOf(topic: string, partition: number): Lane {
-    const name = `${topic}/${partition}`
-    let lane = this.#lanes.get(name)
+    let lanes = this.#lanesOfTopics.get(topic)
+    if (lanes === undefined) this.#lanesOfTopics.set(topic, (lanes = new Map()))
+    let lane = lanes.get(partition)
     if (lane === undefined) {
       const place = `partition ${partition} of topic ${topic}`
       const sender = new PartitionSender<PendingRecord>({ ...this.#options, place })
       lane = { topic, partition, sender, out: new Map(), cancelTimer: undefined }
-      this.#lanes.set(name, lane)
+      lanes.set(partition, lane)
+      this.#lanes.add(lane)
     }
     return lane
   }

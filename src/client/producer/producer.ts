@@ -122,7 +122,8 @@ export class FlotillaProducer implements Producer {
   #prepare(record: ProducerRecord): PendingRecord | FlotillaError {
     if (this.#refusal !== undefined) return this.#refusal
     try {
-      validateTopicName(record.topic)
+      // One that is known has a good name.
+      if (this.#parts.topics.known(record.topic) === undefined) validateTopicName(record.topic)
       const deadlineMs = this.#parts.env.clock.nowMs() + this.#deliveryTimeoutMs
       const group = this.#groups.at(-1)!
       return new PendingRecord(
