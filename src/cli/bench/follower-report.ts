@@ -41,7 +41,7 @@ function followerText(output: Output, { settings, environment, runs, median }: F
     `follower: batched, values of ${formatBytes(sizeBytes)}, 1 partition, at most ${formatCount(inFlight)} in flight; ` +
     `one follower is killed until it has missed ${formatBytes(missedBytes)}, then started again\n` +
     `${plural(runs.length, 'run')} after ${formatDuration(warmupMs)} of warm-up; ${conditions(environment)}\n\n${table}` +
-    'records a second, appended as fast as it goes; level: it lacks no more than a second of appends\n'
+    'records a second, appended as fast as it goes; level: it lacks no more than half a second of appends\n'
   )
 }
 

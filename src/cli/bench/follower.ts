@@ -68,15 +68,17 @@ export interface FollowerReport {
   readonly spread: { readonly ratio: Spread }
 }
 
-/** While the follower catches up, at most so many times what it missed is appended: the disk has an end. */
+/** While the follower catches up, at most so much is appended, by what it missed: the disk has an end. */
 const mostAppendedTimes = 2
+/** As much is always appended, so that there is time for the process to start. */
+const leastRoomBytes = 1e9
 /** A disk isn't filled to its last byte. */
 const spareBytes = 2e9
 /** Appends are seldom quicker than this; it only bounds what the time before the pause may need of the disk. */
-const quickBytesPerMs = 500_000
+const quickBytesPerMs = 150_000
 const pollMs = 200
 /** A follower is level when it lacks no more than what comes in such a time: under load it is never quite even. */
-const levelMs = 1000
+const levelMs = 500
 
 export async function benchFollower(
   { context, version }: BenchContext,
@@ -112,7 +114,11 @@ export async function benchFollower(
 /** What the disk has to have room for: each node's replica of all that may be appended in a run. Pure. */
 export function neededBytes({ missedBytes, warmupMs, beforeMs }: FollowerSettings): number {
   const beforeBytes = Math.min((warmupMs + beforeMs) * quickBytesPerMs, missedBytes)
-  return replicationFactor * (beforeBytes + missedBytes * (1 + mostAppendedTimes)) + spareBytes
+  return replicationFactor * (beforeBytes + missedBytes + mostWhileCatchingUp(missedBytes)) + spareBytes
+}
+
+function mostWhileCatchingUp(missedBytes: number): number {
+  return Math.max(missedBytes * mostAppendedTimes, leastRoomBytes)
 }
 
 async function ensureRoom(directory: string, settings: FollowerSettings): Promise<void> {
@@ -165,8 +171,8 @@ export async function followOnce(
     let behindRecords = Infinity
     const isOver = async (): Promise<boolean> => {
       behindRecords = await behind(context, client, topic.name, follower)
-      const appended = load.acknowledgedInWindow - returning.acknowledged
-      return isLevel(behindRecords, before) || appended >= missedRecords * mostAppendedTimes
+      const appendedBytes = (load.acknowledgedInWindow - returning.acknowledged) * sizeBytes
+      return isLevel(behindRecords, before) || appendedBytes >= mostWhileCatchingUp(missedBytes)
     }
     await during(context, text, until(context, patienceMs, isOver))
     const catchingUp = phaseOf(returning, mark())
