@@ -111,9 +111,12 @@ describe('the plot of what a record costs as things grow', () => {
 
   it('differs where a figure does', () => {
     const report = (ratio: number): Parameters<typeof scaleSvg>[0] => ({
-      series: [{ name: 'records', points: [1, 3, 10].map((times) => ({ times, ratio })) }],
+      series: [
+        { name: 'records', points: [1, 3, 10].map((times) => ({ times, amount: times * 2000, ratio })) },
+      ],
     })
     expect(scaleSvg(report(1.1))).toContain('1.10')
+    expect(scaleSvg(report(1.1))).toContain('20,000')
     expect(scaleSvg(report(1.1))).not.toBe(scaleSvg(report(1.15)))
   })
 })
