@@ -6,7 +6,7 @@ import { benchAppend, type BenchContext } from './append.ts'
 import { withBenchCluster, withTopic } from './bench-cluster.ts'
 import type { Cost } from './cost.ts'
 import type { Environment } from './environment.ts'
-import { say } from './narrate.ts'
+import { pass, say } from './narrate.ts'
 import { benchRead, preload } from './read.ts'
 import { ResourceWatch, type Costs } from './resources.ts'
 import { medianIndex } from './runs.ts'
@@ -19,7 +19,9 @@ const fewestPartitions = 10
 const inFlightPerPartition = 64
 /** Before the smallest amount, or it would bear what V8's compiling costs, and everything larger would seem cheap beside it. */
 const warmupMs = 6000
-/** That are appended at once meanwhile. */
+/** What the many records before still cost in the background isn't charged to the few that are measured. */
+const settlingMs = 1000
+/** That are appended at once during the warm-up. */
 const warmupBytes = 8e6
 const smallBytes = 100
 const largeBytes = 16 * kibibyte
@@ -177,6 +179,7 @@ async function ofGrowingTopic(
         const seconds: number[] = []
         for (let number = 1; number <= runs; number++) {
           const watch = new ResourceWatch(context, cluster.nodes)
+          await pass(context, settlingMs)
           await watch.open()
           await append(measured)
           await watch.close()
