@@ -4,6 +4,7 @@ import { formatBytes, formatCount } from '../format.ts'
 import type { Answer } from '../print.ts'
 import { renderTable, type Column } from '../table.ts'
 import type { AppendReport } from './append.ts'
+import type { Cost } from './cost.ts'
 import type { FailoverReport } from './failover.ts'
 import { formatLevel } from './follower-report.ts'
 import type { FollowerReport } from './follower.ts'
@@ -106,6 +107,8 @@ const sectionHeads: readonly (readonly [CaseKind, readonly string[]])[] = [
       'lag p50 ms',
       'p99 ms',
       'max ms',
+      'client, % of a core',
+      'busiest node',
     ],
   ],
   [
@@ -163,7 +166,7 @@ function appendCells({ runs, median, spread }: AppendReport): string[] {
 
 function rateCells({ runs, median }: AppendReport): string[] {
   const run = runs[median]!
-  const percents = ordered(run.nodes.map(({ cpuSeconds }) => cpuSeconds && (cpuSeconds / run.seconds) * 100))
+  const percents = ordered(run.nodes.map((node) => percentOfCore(node, run.seconds)))
   return [
     formatCount(run.recordsPerSecond),
     formatCount(run.errors),
@@ -176,6 +179,10 @@ function rateCells({ runs, median }: AppendReport): string[] {
     formatMaybe(percents[0]),
     formatMemory(highestOf(run.nodes, (node) => node.peakRssBytes)),
   ]
+}
+
+function percentOfCore({ cpuSeconds }: Cost, seconds: number): number | undefined {
+  return cpuSeconds === undefined ? undefined : (cpuSeconds / seconds) * 100
 }
 
 function ordered(figures: readonly (number | undefined)[]): number[] {
@@ -196,16 +203,19 @@ function readCells({ cases }: ReadReport): string[] {
 }
 
 function tailCells({ runs, median }: TailReport): string[] {
-  const { appends, lag, recordsRead, missedRecords, keptUp } = runs[median]!
+  const { appends, lag, recordsRead, missedRecords, keptUp, client, nodes } = runs[median]!
+  const { seconds } = appends
   return [
-    formatCount(appends.acknowledged / appends.seconds),
-    formatCount(recordsRead / appends.seconds),
+    formatCount(appends.acknowledged / seconds),
+    formatCount(recordsRead / seconds),
     formatCount(appends.errors),
     formatCount(missedRecords),
     keptUp ? 'yes' : 'no',
     formatMaybe(lag?.p50Ms),
     formatMaybe(lag?.p99Ms),
     formatMaybe(lag?.maxMs),
+    formatMaybe(percentOfCore(client, seconds)),
+    formatMaybe(highestOf(nodes, (node) => percentOfCore(node, seconds))),
   ]
 }
 

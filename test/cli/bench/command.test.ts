@@ -36,3 +36,11 @@ describe('the counts of readers', () => {
     expect(readerCounts(6)).toEqual([1, 2, 4, 6])
   })
 })
+
+describe('the warm-up', () => {
+  it.each(['append', 'read', 'follower'])('of %s is long enough for V8 to compile', async (name) => {
+    const context = fakeContext()
+    await runCli(context, ['bench', name, '--help'])
+    expect(context.stdout.text).toMatch(/--warmup-s <n> +seconds before that \(default: 6\)/)
+  })
+})

@@ -124,8 +124,11 @@ export function tailReport(ratePerSecond: number, keptUp: boolean): TailReport {
         halvesP50Ms: [1, keptUp ? 1 : 1000],
         missedRecords: 0,
         keptUp,
-        client: {},
-        nodes: [],
+        client: { cpuSeconds: 8.5 },
+        nodes: [
+          { nodeId: 'n1', cpuSeconds: 1 },
+          { nodeId: 'n2', cpuSeconds: 4 },
+        ],
       },
     ],
     median: 0,

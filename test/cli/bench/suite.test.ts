@@ -197,6 +197,7 @@ describe('the table of all', () => {
   const cases = [
     takenCase('single-1KiB-p1-f256', appendReport([appendRun(8000), appendRun(8500)])),
     takenCase('read-old', readReport(450)),
+    takenCase('tail-100000', tailReport(100_000, false)),
     takenCase('follower', followerReport({ isLevel: false })),
     takenCase('failover', failoverReport(512, 7)),
     failedCase('tail-50000', 'the disk is full'),
@@ -213,6 +214,7 @@ describe('the table of all', () => {
       /^single-1KiB-p1-f256 +8,500 +8,000–9,000 +8\.50 +0 .* 4\.50 +15\.0 +15\.0 +1\.02 +128 MiB$/m,
     )
     expect(text).toMatch(/^read-old +450 /m)
+    expect(text).toMatch(/^tail-100000 +50,000 +250,000 +0 +0 +no +1\.50 +12\.3 +1,234 +85\.0 +40\.0$/m)
     expect(text).toMatch(/^follower .* 0\.85 +4\.7 GiB +not in 10\.0, 100 behind +0$/m)
     expect(text).toMatch(/^failover +512 +512–512 +20,000 +2 +7 +6$/m)
     expect(text).not.toContain('batched-100B')
