@@ -1,6 +1,7 @@
 // Draws docs/scale.svg from docs/scale.json, the output of `npm run --silent bench -- scale --output json`.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { init } from 'echarts'
+import { formatAmount } from '../src/cli/bench/scale-report.ts'
 import type { ScalePoint, ScaleSeries } from '../src/cli/bench/scale.ts'
 
 /** More than this at ten times the amount isn't linear. */
@@ -15,7 +16,7 @@ const titles: Record<ScaleSeries['name'], string> = {
 interface PlottedReport {
   readonly series: readonly {
     readonly name: ScaleSeries['name']
-    readonly points: readonly Pick<ScalePoint, 'times' | 'ratio'>[]
+    readonly points: readonly Pick<ScalePoint, 'times' | 'amount' | 'ratio'>[]
   }[]
 }
 
@@ -35,16 +36,17 @@ export function scaleSvg(report: PlottedReport): string {
       textStyle: { fontSize: 13, fontWeight: 'normal', color: '#22272e' },
     })),
     grid: panels.map(({ left }) => ({ left, top: 40, width: 170, height: 170 })),
-    xAxis: panels.map(({ points }, gridIndex) => ({
+    xAxis: panels.map(({ name, points }, gridIndex) => ({
       gridIndex,
       type: 'category',
-      data: points.map(({ times }) => `×${Math.round(times)}`),
+      axisLabel: { interval: 0, color: '#22272e' },
+      data: points.map((point) => `×${Math.round(point.times)}\n${formatAmount(name, point)}`),
     })),
     yAxis: panels.map((_, gridIndex) => ({
       gridIndex,
       min: 0,
-      max: Math.ceil(highest * 5) / 5,
-      interval: 0.2,
+      max: highest > 2 ? Math.ceil(highest * 2) / 2 : Math.ceil(highest * 5) / 5,
+      interval: highest > 2 ? 0.5 : 0.2,
       name: gridIndex === 0 ? 'cost of a record' : '',
       nameLocation: 'middle',
       nameGap: 30,
@@ -63,6 +65,9 @@ export function scaleSvg(report: PlottedReport): string {
         position: 'bottom',
         formatter: ({ value }: { value?: unknown }) => Number(value).toFixed(2),
         color: '#22272e',
+        // Over a line it would be hard to read.
+        textBorderColor: '#ffffff',
+        textBorderWidth: 3,
       },
       markLine: {
         silent: true,

@@ -22,6 +22,8 @@ import { answerPatienceMs, BatchedTarget, plainValues, SingleTarget, type Append
 const warmUpInFlight = 64
 /** Between the warm-up and what is measured, so that what was in flight is answered. */
 const settlingMs = 500
+/** An open loop is in step where no more than what is due in such a time has no answer yet. */
+const inStepMs = 100
 
 export interface AppendSettings {
   /** The client's producer with its batching, or one request a record. */
@@ -126,6 +128,7 @@ export async function appendOnce(
       await pass(context, warmupMs)
       load.endWarmup()
       await pass(context, Math.min(settlingMs, warmupMs))
+      if (ratePerSecond !== undefined) await comeIntoStep(context, load, ratePerSecond, warmupMs)
       await watch.open()
       load.openWindow()
       const text = (): string => `${formatCount(load.acknowledgedInWindow)} records acknowledged`
@@ -148,6 +151,18 @@ export async function appendOnce(
   } finally {
     await target.close()
   }
+}
+
+/** Lets an open loop catch up what a cluster that was cold left undone, for up to `patienceMs`: the rest is measured. */
+export async function comeIntoStep(
+  context: CliContext,
+  load: Pick<Load, 'overdue'>,
+  ratePerSecond: number,
+  patienceMs: number,
+): Promise<void> {
+  const deadlineMs = context.nowMs() + patienceMs
+  const mostOverdue = (ratePerSecond * inStepMs) / 1000
+  while (load.overdue > mostOverdue && context.nowMs() < deadlineMs) await pass(context, inStepMs / 2)
 }
 
 async function targetOf(

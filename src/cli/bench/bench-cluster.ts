@@ -39,6 +39,8 @@ export interface BenchCluster {
 /** A cluster whose nodes may be killed. */
 export interface OwnCluster extends BenchCluster {
   readonly launcher: ClusterLauncher
+  /** With a folder for each node. */
+  readonly dataDirectory: string
 }
 
 /** Connects to the cluster, or starts one for as long as `run` takes and leaves nothing of it. */
@@ -86,7 +88,8 @@ export async function withOwnCluster<T>(
   await using client = await context.connect({ bootstrap: plan.bootstrap })
   await awaitFormed(context, client, nodeCount)
   const nodes = plan.nodes.map(({ nodeId }) => ({ nodeId, pid: launcher.pidOf(nodeId) }))
-  return await run({ client, facts, bootstrap: plan.bootstrap, nodes, launcher })
+  const dataDirectory = scratch.directory
+  return await run({ client, facts, bootstrap: plan.bootstrap, nodes, launcher, dataDirectory })
 }
 
 /** A topic for one run, with the address of each partition's leader. It is deleted afterwards, and its data with it. */

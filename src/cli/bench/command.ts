@@ -5,9 +5,12 @@ import { CommandFailure, wrongUse } from '../failure.ts'
 import { formatCount } from '../format.ts'
 import { addressFault, leafCommand, nonEmpty, withOutput, wholeNumber, type OutputFlags } from '../options.ts'
 import { printAnswer } from '../print.ts'
+import { parseAmount } from './amount.ts'
 import { benchAppend, type BenchContext } from './append.ts'
 import type { ClusterChoice } from './bench-cluster.ts'
 import { benchFailover } from './failover.ts'
+import { followerAnswer } from './follower-report.ts'
+import { benchFollower } from './follower.ts'
 import { benchGroup } from './group.ts'
 import { groupAnswer } from './group-report.ts'
 import { benchGuard } from './guard.ts'
@@ -19,7 +22,8 @@ import { idleAnswer } from './idle-report.ts'
 import { appendAnswer, failoverAnswer, readAnswer, tailAnswer } from './report.ts'
 import { scaleAnswer } from './scale-report.ts'
 import { benchScale } from './scale.ts'
-import { batchedInFlight, benchAll, suiteAnswer } from './suite.ts'
+import { registerAll } from './suite-command.ts'
+import { batchedInFlight, followerPatienceMs } from './suite.ts'
 import { benchTail } from './tail.ts'
 import { inFlightBound } from './targets.ts'
 
@@ -74,14 +78,20 @@ interface ScaleFlags extends OutputFlags {
 interface GuardFlags extends OutputFlags {
   readonly data?: string
 }
-interface AllFlags extends OutputFlags {
+interface FollowerFlags extends OutputFlags {
   readonly data?: string
-  readonly quick?: boolean
+  readonly size: number
+  readonly missed: number
+  readonly runs: number
+  readonly durationS: number
+  readonly warmupS: number
 }
 
 const maxValueBytes = LIMITS.maxRecordBytes - 64
 const maxRate = 10_000_000
 const maxSeconds = 3600
+/** V8 compiles for seconds after a process has begun to work. */
+const defaultWarmupSeconds = 6
 
 const helpText = `
 Without --bootstrap three nodes are started, each in a process of its own, on free ports of 127.0.0.1, with data in a
@@ -94,6 +104,7 @@ export function registerBench(program: Command, context: CliContext): void {
   registerAppend(bench, world)
   registerRead(bench, world)
   registerFailover(bench, world)
+  registerFollower(bench, world)
   registerGroup(bench, world)
   registerIdle(bench, world)
   registerScale(bench, world)
@@ -243,6 +254,32 @@ async function failover(world: BenchContext, flags: FailoverFlags): Promise<void
   if (!report.flawless) throw notFlawless()
 }
 
+function registerFollower(bench: Command, world: BenchContext): void {
+  const command = leafCommand(
+    bench,
+    'follower',
+    'a follower returns that was away: what appends lose while it catches up, and for how long',
+  )
+    .option('--missed <bytes>', 'what is appended while it is away, as 500MB or 5GB', parseAmount, 5e9)
+    .option('--size <bytes>', "of a record's value", wholeNumber(1, maxValueBytes), 1024)
+    .option('--runs <n>', 'the one in the middle is quoted', wholeNumber(1, 100), 1)
+    .option('--data <dir>', 'where the nodes keep their data', nonEmpty)
+  withTimes(withOutput(command), 10)
+    .addHelpText('after', helpText)
+    .action(async ({ size, missed, runs, durationS, warmupS, data, output }: FollowerFlags) => {
+      const report = await benchFollower(world, data, {
+        sizeBytes: size,
+        inFlight: batchedInFlight(size),
+        missedBytes: missed,
+        beforeMs: durationS * 1000,
+        warmupMs: warmupS * 1000,
+        patienceMs: followerPatienceMs,
+        runs,
+      })
+      printAnswer(world.context, output, followerAnswer(report))
+    })
+}
+
 function registerGroup(bench: Command, world: BenchContext): void {
   const command = leafCommand(
     bench,
@@ -332,17 +369,6 @@ function registerGuard(bench: Command, world: BenchContext): void {
   })
 }
 
-function registerAll(bench: Command, world: BenchContext): void {
-  const command = leafCommand(bench, 'all', 'the table of cases, with a failover at the end')
-    .option('--quick', 'the main cases alone, one short run each: about a minute')
-    .option('--data <dir>', 'where the nodes keep their data', nonEmpty)
-  withOutput(command).action(async (flags: AllFlags) => {
-    const report = await benchAll(world, flags.data, flags.quick === true)
-    printAnswer(world.context, flags.output, suiteAnswer(report))
-    if (!report.failover.flawless) throw notFlawless()
-  })
-}
-
 function notFlawless(): CommandFailure {
   return new CommandFailure('what was read back is not what was acknowledged')
 }
@@ -369,7 +395,7 @@ function withCommon(
 function withTimes(command: Command, seconds: number): Command {
   return command
     .option('--duration-s <n>', 'seconds that are measured', wholeNumber(1, maxSeconds), seconds)
-    .option('--warmup-s <n>', 'seconds before that', wholeNumber(0, maxSeconds), 2)
+    .option('--warmup-s <n>', 'seconds before that', wholeNumber(0, maxSeconds), defaultWarmupSeconds)
 }
 
 /** FLOTILLA_BOOTSTRAP doesn't count here: a load goes nowhere by accident. */

@@ -70,6 +70,12 @@ export class Load {
     return this.#acknowledged
   }
 
+  /** Records that were due by now and have no answer yet; 0 in a closed loop, where none is ever due. */
+  get overdue(): number {
+    const answered = this.#sent - this.#unanswered
+    return this.#pacer === undefined ? 0 : this.#pacer.dueCount(this.#clock.nowMs()) - answered
+  }
+
   start(): void {
     const { ratePerSecond } = this.#settings
     if (ratePerSecond === undefined) {

@@ -154,11 +154,17 @@ function tailText(output: Output, { settings, environment, runs, median }: TailR
   const { sizeBytes, partitions, readers, ratePerSecond } = settings
   const table = renderTable(
     output,
-    [{ title: 'RUN' }, right('READ/S'), right('ERRORS'), right('BEHIND'), ...lagTitles.map(right)],
+    [
+      { title: 'RUN' },
+      ...['APPENDED/S', 'READ/S', 'ERRORS', 'MISSED', 'KEPT UP', 'BEHIND', ...lagTitles].map(right),
+    ],
     runs.map((run: TailRun, index) => [
       index === median ? `${index + 1} median` : index + 1,
+      formatCount(run.appends.acknowledged / run.appends.seconds),
       formatCount(run.recordsRead / run.appends.seconds),
       formatCount(run.appends.errors),
+      formatCount(run.missedRecords),
+      run.keptUp ? 'yes' : 'no',
       formatCount(run.maxBehindRecords),
       ...latencyCells(run.lag),
       formatMaybe(run.appends.latency?.p50Ms),
@@ -168,7 +174,8 @@ function tailText(output: Output, { settings, environment, runs, median }: TailR
   return (
     `read at the tail: ${plural(readers, 'reader')}, ${formatCount(ratePerSecond)} records a second with values of ${formatBytes(sizeBytes)}, ${plural(partitions, 'partition')}\n` +
     `${timing(settings)}; ${conditions(environment)}\n\n${table}` +
-    'lag: from the time at which a record was meant to leave until a reader had it; behind: the most committed records that a reader hadn’t yet\n'
+    'lag: from the time at which a record was meant to leave until a reader had it; behind: the most committed records that a reader hadn’t yet\n' +
+    'kept up: the records came at the rate, the readers got all of them, and their lag didn’t grow from the first half to the second\n'
   )
 }
 

@@ -33,6 +33,6 @@ function scaleText(output: Output, { series, environment }: ScaleReport): string
   return `scale: what a record costs as things grow; CPU of client and nodes together; ${conditions(environment)}\n${works}\n\n${table}`
 }
 
-export function formatAmount(name: ScaleSeries['name'], { amount }: ScalePoint): string {
+export function formatAmount(name: ScaleSeries['name'], { amount }: Pick<ScalePoint, 'amount'>): string {
   return name === 'stored bytes' ? formatBytes(amount) : formatCount(amount)
 }

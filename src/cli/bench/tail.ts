@@ -12,12 +12,15 @@ import {
 import type { Cost } from './cost.ts'
 import { describeEnvironment, type Environment } from './environment.ts'
 import { LatencyHistogram, type LatencySummary } from './latency.ts'
-import { Load, type LoadResult } from './load.ts'
+import { Load, type LoadResult, type LoadTarget } from './load.ts'
 import { during, pass, say } from './narrate.ts'
 import { Payloads, stampOf } from './payloads.ts'
 import { ResourceWatch, type NodeCost } from './resources.ts'
 import { medianIndex } from './runs.ts'
 import { answerPatienceMs, BatchedTarget, inFlightBound, timedValues } from './targets.ts'
+
+/** How often those who are still reading are looked at when the load is over. */
+const pollMs = 50
 
 export interface TailSettings {
   readonly sizeBytes: number
@@ -36,6 +39,11 @@ export interface TailRun {
   /** The most committed records that a reader hadn't yet when it took a batch. */
   readonly maxBehindRecords: number
   readonly recordsRead: number
+  /** The lag's p50 in the first half of the window, and in the second: what readers can't keep up with makes it grow. */
+  readonly halvesP50Ms: readonly (number | undefined)[]
+  /** Acknowledged at any time, but not read by the end; of all readers together. */
+  readonly missedRecords: number
+  readonly keptUp: boolean
   readonly client: Cost
   readonly nodes: readonly NodeCost[]
 }
@@ -74,18 +82,54 @@ export async function benchTail(
   })
 }
 
+/** Less than this is lost to the rounding of a window. */
+const leastPartOfRate = 0.99
+/** What the lag may grow by from one half of the window to the next, where nothing is wrong but the noise. */
+const noiseMs = 50
+const noiseFactor = 1.5
+
+/** Whether the records came at the rate, and the readers got all of them with a lag that didn't grow. Pure. */
+export function keepsUp(
+  { appends, halvesP50Ms, missedRecords }: Pick<TailRun, 'appends' | 'halvesP50Ms' | 'missedRecords'>,
+  ratePerSecond: number,
+): boolean {
+  const [first, second] = halvesP50Ms
+  if (first === undefined || second === undefined) return false
+  const cameIn = appends.acknowledged >= appends.seconds * ratePerSecond * leastPartOfRate
+  const stayedBounded = second <= first * noiseFactor + noiseMs
+  return cameIn && stayedBounded && appends.errors === 0 && missedRecords === 0
+}
+
 /** What the readers at the tail have seen within the window. */
 class TailMeter {
   readonly lag = new LatencyHistogram()
+  readonly halves = [new LatencyHistogram(), new LatencyHistogram()]
+  /** By reader, from the first record on. */
+  readonly seen: number[]
+  half = 0
   recordsRead = 0
   maxBehindRecords = 0
   isOpen = false
 
-  see(values: readonly (Uint8Array | undefined)[], behind: number, nowMs: number): void {
+  constructor(readers: number) {
+    this.seen = Array.from({ length: readers }, () => 0)
+  }
+
+  see(reader: number, values: readonly (Uint8Array | undefined)[], behind: number, nowMs: number): void {
+    this.seen[reader]! += values.length
     if (!this.isOpen) return
     this.recordsRead += values.length
     this.maxBehindRecords = Math.max(this.maxBehindRecords, behind)
-    for (const value of values) this.lag.record(nowMs - stampOf(value))
+    const half = this.halves[this.half]!
+    for (const value of values) {
+      const lagMs = nowMs - stampOf(value)
+      this.lag.record(lagMs)
+      half.record(lagMs)
+    }
+  }
+
+  missed(acknowledged: number): number {
+    return this.seen.reduce((sum, seen) => sum + Math.max(0, acknowledged - seen), 0)
   }
 }
 
@@ -96,28 +140,44 @@ async function tailOnce(
   settings: TailSettings,
 ): Promise<TailRun> {
   const { partitions, ratePerSecond, sizeBytes, warmupMs, durationMs } = settings
-  const meter = new TailMeter()
+  const meter = new TailMeter(settings.readers)
   const ended = new AbortController()
   // The topic is empty: its beginning is its tail.
-  const readers = Array.from({ length: settings.readers }, () =>
-    follow(context, cluster.client, topic, meter, ended.signal),
+  const readers = Array.from({ length: settings.readers }, (_, reader) =>
+    follow(context, cluster.client, topic, meter, reader, ended.signal),
   )
   const target = new BatchedTarget(cluster.client, topic, partitions, timedValues(new Payloads(sizeBytes)))
   const inFlight = inFlightBound(sizeBytes)
-  const load = new Load(context, { inFlight, ratePerSecond }, target)
+  let acknowledged = 0
+  const counted: LoadTarget = {
+    append: (number, intendedMs, settled) =>
+      target.append(number, intendedMs, (error) => {
+        if (error === undefined) acknowledged++
+        settled(error)
+      }),
+  }
+  const load = new Load(context, { inFlight, ratePerSecond }, counted)
   const watch = new ResourceWatch(context, cluster.nodes)
+  const text = (): string => `${formatCount(meter.recordsRead)} records read`
   load.start()
   try {
-    await pass(context, warmupMs)
-    await watch.open()
-    load.openWindow()
-    meter.isOpen = true
-    await during(context, () => `${formatCount(meter.recordsRead)} records read`, pass(context, durationMs))
-    meter.isOpen = false
-    load.closeWindow()
+    try {
+      await pass(context, warmupMs)
+      await watch.open()
+      load.openWindow()
+      meter.isOpen = true
+      await during(context, text, pass(context, durationMs / 2))
+      meter.half = 1
+      await during(context, text, pass(context, durationMs / 2))
+      meter.isOpen = false
+      load.closeWindow()
+    } finally {
+      await watch.close()
+      await load.stop(answerPatienceMs)
+    }
+    const deadlineMs = context.nowMs() + answerPatienceMs
+    while (meter.missed(acknowledged) > 0 && context.nowMs() < deadlineMs) await pass(context, pollMs)
   } finally {
-    await watch.close()
-    await load.stop(answerPatienceMs)
     await target.close()
     ended.abort()
     await Promise.all(readers)
@@ -125,7 +185,18 @@ async function tailOnce(
   const appends = load.result()
   const work = { records: appends.acknowledged, valueBytes: appends.acknowledged * sizeBytes }
   const { recordsRead, maxBehindRecords } = meter
-  return { appends, lag: meter.lag.summary(), recordsRead, maxBehindRecords, ...watch.costs(work) }
+  const halvesP50Ms = meter.halves.map((half) => half.summary()?.p50Ms)
+  const missedRecords = meter.missed(acknowledged)
+  return {
+    appends,
+    lag: meter.lag.summary(),
+    maxBehindRecords,
+    recordsRead,
+    halvesP50Ms,
+    missedRecords,
+    keptUp: keepsUp({ appends, halvesP50Ms, missedRecords }, ratePerSecond),
+    ...watch.costs(work),
+  }
 }
 
 async function follow(
@@ -133,12 +204,13 @@ async function follow(
   client: Client,
   topic: string,
   meter: TailMeter,
+  number: number,
   ended: AbortSignal,
 ): Promise<void> {
   const reader = client.reader({ topic, from: 'beginning' })
   ended.addEventListener('abort', () => void reader.close(), { once: true })
   for await (const { records, baseOffset, highWatermark } of reader.batches()) {
     const values = records.map(({ value }) => value)
-    meter.see(values, highWatermark - baseOffset - records.length, context.nowMs())
+    meter.see(number, values, highWatermark - baseOffset - records.length, context.nowMs())
   }
 }

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { readerCounts } from '../../../src/cli/bench/command.ts'
-import { allCases, batchedInFlight, describeCase, quickCases } from '../../../src/cli/bench/suite.ts'
-import { inFlightBound } from '../../../src/cli/bench/targets.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import { fakeContext } from '../fakes.ts'
 
@@ -39,28 +37,10 @@ describe('the counts of readers', () => {
   })
 })
 
-describe('the default of records in flight with batching', () => {
-  it('is bounded by count and by bytes, and never less than one', () => {
-    expect(batchedInFlight(0)).toBe(4096)
-    expect(batchedInFlight(1024)).toBe(4096)
-    expect(batchedInFlight(64 * 1024)).toBe(128)
-    expect(batchedInFlight(100 * 1024 * 1024)).toBe(1)
-  })
-})
-
-describe('the cases of bench all', () => {
-  it('differ from each other', () => {
-    const names = allCases.map(describeCase)
-    expect(new Set(names).size).toBe(names.length)
-  })
-
-  it('hold those of --quick', () => {
-    expect(allCases.map(describeCase)).toEqual(expect.arrayContaining(quickCases.map(describeCase)))
-  })
-
-  it('never ask the producer for more than it has room for', () => {
-    for (const { mode, sizeBytes, inFlight } of allCases) {
-      if (mode === 'batched') expect(inFlight).toBeLessThanOrEqual(inFlightBound(sizeBytes))
-    }
+describe('the warm-up', () => {
+  it.each(['append', 'read', 'follower'])('of %s is long enough for V8 to compile', async (name) => {
+    const context = fakeContext()
+    await runCli(context, ['bench', name, '--help'])
+    expect(context.stdout.text).toMatch(/--warmup-s <n> +seconds before that \(default: 6\)/)
   })
 })

@@ -153,6 +153,17 @@ describe('a closed loop', () => {
 })
 
 describe('an open loop', () => {
+  it('knows what is due and has no answer, whether it could be sent or not', async () => {
+    const { time, target, load } = loadOf({ inFlight: 3, ratePerSecond: 100 })
+    load.start()
+    await time.pass(95)
+    expect(target.sent).toHaveLength(3)
+    expect(load.overdue).toBe(10)
+    target.answer(3)
+    expect(load.overdue).toBe(7)
+    expect(loadOf({ inFlight: 3 }).load.overdue).toBe(0)
+  })
+
   it('sends what is due, whatever the answers do', async () => {
     const { time, target, load } = loadOf({ inFlight: 100, ratePerSecond: 500 })
     load.start()

@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { AppendReport, AppendRun } from '../../../src/cli/bench/append.ts'
-import type { FailoverReport } from '../../../src/cli/bench/failover.ts'
 import {
   appendAnswer,
   failoverAnswer,
@@ -8,103 +6,8 @@ import {
   highestOf,
   sumOf,
 } from '../../../src/cli/bench/report.ts'
-import { suiteAnswer } from '../../../src/cli/bench/suite.ts'
 import { Captured } from '../fakes.ts'
-
-const latency = { count: 10, meanMs: 2, p50Ms: 1.5, p95Ms: 3, p99Ms: 12.34, p999Ms: 123.4, maxMs: 1234 }
-
-const environment = {
-  flotilla: '1.2.3',
-  node: '20.20.0',
-  system: 'Linux 6 x64',
-  cpu: 'Some CPU',
-  cores: 2,
-  memoryBytes: 1,
-  loadAverage: 0.5,
-  replicationFactor: 3,
-  fsync: 'always',
-  client: 'the process of the benchmark',
-  cluster: { nodes: 3, startedByBenchmark: true, dataInMemory: false, diskSync: latency },
-} as const
-
-function run(recordsPerSecond: number): AppendRun {
-  return {
-    seconds: 10,
-    acknowledged: recordsPerSecond * 10,
-    errors: 0,
-    firstError: undefined,
-    latency,
-    sendDelay: undefined,
-    recordsPerSecond,
-    megabytesPerSecond: recordsPerSecond / 1000,
-    client: { cpuSeconds: 1, cpuSecondsPerMillionRecords: 4.5, cpuSecondsPerGigabyte: 4.4 },
-    nodes: [
-      {
-        nodeId: 'n1',
-        leads: 1,
-        cpuSecondsPerMillionRecords: 15,
-        writtenBytesPerByte: 1.02,
-        peakRssBytes: 2 ** 27,
-      },
-      { nodeId: 'n2', leads: 0 },
-    ],
-  }
-}
-
-function appendReport(runs: readonly AppendRun[]): AppendReport {
-  return {
-    benchmark: 'append',
-    settings: {
-      mode: 'single',
-      sizeBytes: 1024,
-      partitions: 1,
-      inFlight: 256,
-      durationMs: 10_000,
-      warmupMs: 2000,
-      runs: runs.length,
-    },
-    environment,
-    runs,
-    median: 1,
-    spread: { recordsPerSecond: { min: 8000, max: 9000 } },
-  }
-}
-
-const failoverReport: FailoverReport = {
-  benchmark: 'failover',
-  settings: {
-    sizeBytes: 1024,
-    partitions: 1,
-    ratePerSecond: 1000,
-    killAfterMs: 5000,
-    durationMs: 20_000,
-    runs: 1,
-  },
-  environment,
-  runs: [
-    {
-      victim: 'n1',
-      usualGapMs: 3.2,
-      longestGapMs: 512,
-      load: { seconds: 20, acknowledged: 20_000, errors: 2, firstError: 'x', latency, sendDelay: undefined },
-      records: {
-        sent: 20_002,
-        acknowledged: 20_000,
-        refused: 1,
-        unknown: 1,
-        read: 20_000,
-        lost: 7,
-        doubled: 6,
-        misplaced: 1,
-        unacknowledged: 0,
-        foreign: 3,
-      },
-    },
-  ],
-  median: 0,
-  spread: { longestGapMs: { min: 512, max: 512 } },
-  flawless: false,
-}
+import { appendReport, appendRun as run, environment, failoverReport } from './reports.ts'
 
 const output = new Captured()
 
@@ -152,22 +55,8 @@ describe('reports', () => {
   })
 
   it('name what was lost and doubled', () => {
-    const text = failoverAnswer(failoverReport).table(output)
+    const text = failoverAnswer(failoverReport(512, 7)).table(output)
     expect(text).toMatch(/^1 median +512 +3\.20 +20,000 +2 +7 +6 +4 /m)
-  })
-
-  it('are a line a case in the table of all', () => {
-    const report = {
-      benchmark: 'all',
-      quick: true,
-      appends: [appendReport([run(8000), run(8500)])],
-      failover: failoverReport,
-    } as const
-    const text = suiteAnswer(report).table(output)
-    expect(text).toMatch(
-      /^single +1\.0 KiB +1 +256 +8,500 +8,000–9,000 +8\.50 +0 .* 4\.50 +15\.0 +15\.0 +1\.02 +128 MiB$/m,
-    )
-    expect(text).toContain('failover: 1,000 records a second')
   })
 })
 
