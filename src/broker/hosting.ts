@@ -62,6 +62,8 @@ export class Hosting {
   readonly #lowStates = new Map<GroupId, Uint8Array>()
   /** Groups that wait for the disk: for their life to be written, or for what they had to be gone. */
   readonly #preparing = new Set<GroupId>()
+  /** Damaged groups whose data are being put aside, which ends them on the disk as well. */
+  readonly #asides = new Map<GroupId, Promise<string>>()
   #closed = false
 
   constructor(
@@ -205,7 +207,7 @@ export class Hosting {
         this.#hostAgain(groupId)
       },
       (error: unknown) =>
-        this.#node.fail(new Error(`the life of group ${groupId} can't be written`, { cause: error })),
+        this.#node.fail(new Error(`group ${groupId} can't be made ready to be hosted`, { cause: error })),
     )
   }
 
@@ -262,7 +264,7 @@ export class Hosting {
         if (this.#node.isLed(groupId)) {
           const life = await this.#node.restartReplica(groupId)
           if (!(await this.#isRaised(groupId, life)) || this.#closed || !this.damaged.has(groupId)) return
-          const directory = await this.#storage.quarantine(groupId, damage)
+          const directory = await this.#putAside(groupId, damage)
           this.#logger.warn(
             { group: groupId, directory },
             'damaged data was put aside; the replica starts anew',
@@ -277,6 +279,16 @@ export class Hosting {
         this.#logger.debug({ group: groupId, error: String(error) }, 'healing will be tried again')
       }
       await new Promise<void>((resolve) => void this.#clock.setTimer(HEAL_RETRY_MS, resolve))
+    }
+  }
+
+  async #putAside(groupId: GroupId, damage: string): Promise<string> {
+    const aside = this.#storage.quarantine(groupId, damage)
+    this.#asides.set(groupId, aside)
+    try {
+      return await aside
+    } finally {
+      this.#asides.delete(groupId)
     }
   }
 
@@ -332,7 +344,13 @@ export class Hosting {
     this.#lowStates.delete(groupId)
     // Storage takes the end of a group once; a snapshot of the metadata group may name it again.
     if (!this.#stored.delete(groupId)) return
-    this.#prepare(groupId, new Promise((resolve) => this.#loop.write({ groupId, destroy: true }, resolve)))
+    const aside = this.#asides.get(groupId)
+    this.#prepare(
+      groupId,
+      aside === undefined
+        ? new Promise((resolve) => this.#loop.write({ groupId, destroy: true }, resolve))
+        : aside.then(() => undefined),
+    )
   }
 }
 

@@ -210,6 +210,34 @@ describe('what a node hosts', () => {
     expect([...bench.hosting.damaged.keys()]).toEqual([GROUP])
   })
 
+  it('ends once where it moves away while its damaged data are put aside, which is its end on the disk', async () => {
+    const bench = new Bench(lives, 'damaged')
+    let putAside = (_directory: string): void => undefined
+    let isPuttingAside = false
+    bench.storage.quarantine = () => {
+      isPuttingAside = true
+      return new Promise((resolve) => (putAside = resolve))
+    }
+    bench.isHealable = true
+    bench.cluster.do({
+      type: 'registerNode',
+      node: { nodeId: 'n4', address: 'n4:1', hostLabel: 'n4' },
+    })
+    bench.hosting.reconcile()
+    await until('its data are being put aside', () => isPuttingAside)
+    bench.move('n2', 'n3', 'n4')
+    bench.moved()
+    bench.hosting.reconcile()
+    putAside('quarantine/1.1')
+    await until('nothing is under way any more', () => !bench.hosting.damaged.has(GROUP))
+    // It comes again: on an empty place, as any newcomer.
+    bench.move('n1', 'n2', 'n3')
+    bench.hosting.reconcile()
+    await until('it is hosted again', () => bench.made.length > 0)
+    expect(bench.writes.map((write) => Object.keys(write))).toEqual([['groupId', 'create']])
+    expect(bench.failures).toEqual([])
+  })
+
   it('stops with the node where another process has come in its name', () => {
     const bench = new Bench(lives, true)
     bench.hosting.reconcile()
