@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import { ConsumeSession, type SessionParts } from '../../../src/broker/groups/consume-session.ts'
+import type { Group, Member } from '../../../src/broker/groups/types.ts'
+import { GROUP_LIMITS, type ConsumeRequest, type ConsumeResponse } from '../../../src/wire/index.ts'
+import { ManualClock, settle } from '../../support/manual-clock.ts'
+import { quietLogger } from '../support/quiet-logger.ts'
+import { TestSink } from '../support/test-sink.ts'
+
+const epoch = 4
+
+/** The stream of a member that has one partition, the leader of which answers nothing until the test says so. */
+class Joined {
+  readonly sink = new TestSink<ConsumeResponse>()
+  readonly session: ConsumeSession
+  isReading = true
+  answer: (committedOffset: number) => void = () => undefined
+
+  constructor() {
+    const anna = { memberId: 'anna', incarnation: 1, topics: ['t'], partitions: [], sessionTimeoutMs: 10_000 }
+    const assignment = { topic: 't', partition: 0, owner: 'anna', epoch, isRevoking: false, reset: undefined }
+    const group = {
+      members: new Map([['anna', anna as unknown as Member]]),
+      assignments: new Map([['t/0', assignment]]),
+    } as unknown as Group
+    this.session = new ConsumeSession({
+      node: {
+        view: {
+          onGroup: () => () => undefined,
+          state: { groups: new Map([['g', group]]), topics: new Map([['t', {}]]) },
+        },
+      },
+      calls: {
+        change: () => Promise.resolve({ type: 'joined', member: anna }),
+        ask: () =>
+          new Promise((resolve) => {
+            this.answer = (committedOffset) =>
+              resolve({ position: { committedOffset }, lowOffset: 0, highWatermark: 0 })
+          }),
+      },
+      metadata: { ensureTopic: () => Promise.resolve() },
+      clock: new ManualClock(),
+      random: {},
+      logger: quietLogger,
+      sink: this.sink,
+      flow: { pause: () => (this.isReading = false), resume: () => (this.isReading = true) },
+      call: { peer: 'somewhere' },
+      onClosed: () => undefined,
+    } as unknown as SessionParts)
+  }
+
+  async join(): Promise<void> {
+    this.session.onMessage({ start: { group: 'g', topics: ['t'], memberId: 'anna' } })
+    await settle()
+    expect(this.sink.sent).toMatchObject([{ joined: { memberId: 'anna' } }])
+  }
+
+  commit(correlationId: number, ...offsets: readonly number[]): void {
+    const positions = offsets.map((offset) => ({ topic: 't', partition: 0, offset, epoch }))
+    const request: ConsumeRequest = { commit: { correlationId, positions } }
+    this.session.onMessage(request)
+  }
+}
+
+describe("a member's stream", () => {
+  it('is read no further while as many commits wait as may, and again when they are answered', async () => {
+    const joined = new Joined()
+    await joined.join()
+    let offset = 0
+    while (joined.isReading && offset < 100_000) {
+      const hundred = Array.from({ length: 100 }, () => ++offset)
+      joined.commit(offset, ...hundred)
+    }
+    expect(offset).toBe(10_100)
+
+    joined.answer(1)
+    await settle()
+    expect(joined.isReading).toBe(false)
+    // All that waited has gone as one commit, of the highest.
+    joined.answer(offset)
+    await settle()
+    expect(joined.isReading).toBe(true)
+  })
+})
