@@ -309,18 +309,22 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     const known = group?.members.get(member.memberId)
     if (known !== undefined && known.incarnation >= member.incarnation) this.#place.isVisible = true
     if (!this.#place.isVisible) return
-    let error: FlotillaError | undefined
-    if (group === undefined || known === undefined) error = unknownMember(this.#start.group, member.memberId)
-    else if (known.incarnation > member.incarnation) error = fenced(group.name, known, member.incarnation)
-    else {
+    if (group === undefined || known === undefined) {
+      this.#expel(owned, unknownMember(this.#start.group, member.memberId))
+    } else if (known.incarnation > member.incarnation) {
+      this.#expel(owned, fenced(group.name, known, member.incarnation))
+    } else {
       owned.follow(group, known)
       const names = [...known.topics, ...known.partitions.map(({ topic }) => topic)]
-      if (!names.some((name) => topics.has(name))) {
-        const text = `topic "${names[0] ?? ''}" was deleted, so there is nothing left to consume`
-        error = new FlotillaError('UNKNOWN_TOPIC', text)
-      }
+      if (names.some((name) => topics.has(name))) return
+      const text = `topic "${names[0] ?? ''}" was deleted, so there is nothing left to consume`
+      this.#expel(owned, new FlotillaError('UNKNOWN_TOPIC', text))
+      // Nobody comes back to a place with nothing to consume: it isn't kept for the rest of the lease.
+      void this.#tellLeaving(group.name, member)
     }
-    if (error === undefined) return
+  }
+
+  #expel(owned: OwnedPartitions, error: FlotillaError): void {
     owned.expelled(error)
     this.#fail(error)
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ConsumeSession, type SessionParts } from '../../../src/broker/groups/consume-session.ts'
-import type { Group, Member } from '../../../src/broker/groups/types.ts'
+import type { Group, GroupChangeCommand, Member } from '../../../src/broker/groups/types.ts'
 import { GROUP_LIMITS, type ConsumeRequest, type ConsumeResponse } from '../../../src/wire/index.ts'
 import { ManualClock, settle } from '../../support/manual-clock.ts'
 import { quietLogger } from '../support/quiet-logger.ts'
@@ -12,25 +12,37 @@ const epoch = 4
 class Joined {
   readonly sink = new TestSink<ConsumeResponse>()
   readonly session: ConsumeSession
+  readonly clock = new ManualClock()
+  readonly topics = new Map([['t', {}]])
+  readonly changes: GroupChangeCommand[] = []
   isReading = true
+  /** The group's state may be another. */
+  changed: () => void = () => undefined
   answer: (committedOffset: number) => void = () => undefined
 
   constructor() {
     const anna = { memberId: 'anna', incarnation: 1, topics: ['t'], partitions: [], sessionTimeoutMs: 10_000 }
     const assignment = { topic: 't', partition: 0, owner: 'anna', epoch, isRevoking: false, reset: undefined }
     const group = {
+      name: 'g',
       members: new Map([['anna', anna as unknown as Member]]),
       assignments: new Map([['t/0', assignment]]),
     } as unknown as Group
     this.session = new ConsumeSession({
       node: {
         view: {
-          onGroup: () => () => undefined,
-          state: { groups: new Map([['g', group]]), topics: new Map([['t', {}]]) },
+          onGroup: (_group: string, listener: () => void) => {
+            this.changed = listener
+            return () => undefined
+          },
+          state: { groups: new Map([['g', group]]), topics: this.topics },
         },
       },
       calls: {
-        change: () => Promise.resolve({ type: 'joined', member: anna }),
+        change: (command: GroupChangeCommand) => {
+          this.changes.push(command)
+          return Promise.resolve({ type: 'joined', member: anna })
+        },
         ask: () =>
           new Promise((resolve) => {
             this.answer = (committedOffset) =>
@@ -38,7 +50,7 @@ class Joined {
           }),
       },
       metadata: { ensureTopic: () => Promise.resolve() },
-      clock: new ManualClock(),
+      clock: this.clock,
       random: {},
       logger: quietLogger,
       sink: this.sink,
@@ -79,5 +91,14 @@ describe("a member's stream", () => {
     joined.answer(offset)
     await settle()
     expect(joined.isReading).toBe(true)
+  })
+  it('ends when its last topic is deleted, and the member gives its place up', async () => {
+    const joined = new Joined()
+    await joined.join()
+    joined.topics.delete('t')
+    joined.changed()
+    joined.clock.runDeferred()
+    expect(joined.sink.failures).toHaveLength(1)
+    expect(joined.changes.at(-1)).toEqual({ type: 'leave', group: 'g', memberId: 'anna', incarnation: 1 })
   })
 })
