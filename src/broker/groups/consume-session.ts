@@ -45,6 +45,7 @@ export interface SessionParts {
   readonly sink: Sink<ConsumeResponse>
   readonly flow: FlowControl
   readonly call: CallContext
+  readonly onJoined: (session: ConsumeSession, member: MemberId) => void
   readonly onClosed: (session: ConsumeSession) => void
 }
 
@@ -56,10 +57,13 @@ interface Place {
   isVisible: boolean
 }
 
-/** A member that was heard. */
-export interface Beat {
+export interface MemberId {
   readonly group: string
   readonly memberId: string
+}
+
+/** A member that was heard. */
+export interface Beat extends MemberId {
   readonly incarnation: number
   readonly heardMs: number
 }
@@ -101,12 +105,24 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
 
   // -- for the registry ----------------------------------------------------------------------------------------
 
+  /** undefined before it has joined. */
+  get member(): MemberId | undefined {
+    if (this.#place === undefined || this.#start === undefined) return undefined
+    return { group: this.#start.group, memberId: this.#place.member.memberId }
+  }
+
   /** undefined before it has joined, and while nothing was heard since the last report. */
   get beat(): Beat | undefined {
     if (this.#place === undefined || this.#start === undefined || this.#heardMs === this.#confirmedMs)
       return undefined
     const { memberId, incarnation } = this.#place.member
     return { group: this.#start.group, memberId, incarnation, heardMs: this.#heardMs }
+  }
+
+  /** Its client has renewed the lease beside the stream. */
+  heard(incarnation: number): void {
+    if (this.#place?.member.incarnation === incarnation && !this.#isLeaving)
+      this.#heardMs = this.#parts.clock.nowMs()
   }
 
   /** The coordinator has heard that the member was alive at `heardMs`. */
@@ -199,6 +215,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     }
     this.#confirmedMs = askedMs
     this.#place = { member, owned: this.#ownedBy(start, member), isVisible: false }
+    this.#parts.onJoined(this, { group, memberId: member.memberId })
     const sessionTimeout = durationOf(member.sessionTimeoutMs)
     this.#send({ joined: { memberId: member.memberId, incarnation: member.incarnation, sessionTimeout } })
     this.#stopWatching = this.#parts.node.view.onGroup(group, () => this.#followSoon())

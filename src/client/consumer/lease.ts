@@ -30,6 +30,16 @@ export class Lease {
     this.#askedMs = undefined
   }
 
+  /** A beat that is due soon goes out now, with those of others, as a question. False: none is due soon. */
+  beatsEarly(nowMs: number): boolean {
+    const isDueSoon = this.#beatAtMs - nowMs <= this.#intervalMs / 2
+    // Whether the node is silent is seen when the beat is due.
+    if (!isDueSoon || this.#askedMs !== undefined) return false
+    this.#beatAtMs = nowMs + this.#intervalMs
+    this.#askedMs = nowMs
+    return true
+  }
+
   /** What is due. */
   tick(nowMs: number): 'nothing' | 'beat' | 'ask' | 'silent' {
     if (nowMs < this.#beatAtMs) return 'nothing'

@@ -56,6 +56,7 @@ class Joined {
       sink: this.sink,
       flow: { pause: () => (this.isReading = false), resume: () => (this.isReading = true) },
       call: { peer: 'somewhere' },
+      onJoined: () => undefined,
       onClosed: () => undefined,
     } as unknown as SessionParts)
   }
@@ -100,5 +101,14 @@ describe("a member's stream", () => {
     joined.clock.runDeferred()
     expect(joined.sink.failures).toHaveLength(1)
     expect(joined.changes.at(-1)).toEqual({ type: 'leave', group: 'g', memberId: 'anna', incarnation: 1 })
+  })
+  it('counts as heard when the lease is renewed beside it, for the member as it is now alone', async () => {
+    const joined = new Joined()
+    await joined.join()
+    joined.clock.advance(3000)
+    joined.session.heard(0)
+    expect(joined.session.beat?.heardMs).not.toBe(3000)
+    joined.session.heard(1)
+    expect(joined.session.beat).toEqual({ group: 'g', memberId: 'anna', incarnation: 1, heardMs: 3000 })
   })
 })

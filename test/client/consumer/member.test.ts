@@ -58,6 +58,7 @@ function look(): unknown[] {
   const seen = effects.map((effect) => {
     switch (effect.type) {
       case 'send':
+      case 'beat':
         return short(effect.message)
       case 'assigned':
       case 'stuck':
