@@ -210,12 +210,11 @@ export class RecordSource {
     this.#endSeen = highWatermark
     if (!stoodStill || replica.isQuiet || this.#isAskingLeader) return
     this.#isAskingLeader = true
-    this.#endAtLeader(replica.groupId)
-      .then((leaderEnd) => {
-        if (leaderEnd === undefined || leaderEnd <= highWatermark || this.#endSeen > highWatermark) return
-        this.#lost(opening, new FlotillaError('REPLICA_UNAVAILABLE', 'this replica is left behind'))
-      })
-      .finally(() => (this.#isAskingLeader = false))
+    void this.#endAtLeader(replica.groupId).then((leaderEnd) => {
+      this.#isAskingLeader = false
+      if (leaderEnd === undefined || leaderEnd <= highWatermark || this.#endSeen > highWatermark) return
+      this.#lost(opening, new FlotillaError('REPLICA_UNAVAILABLE', 'this replica is left behind'))
+    })
   }
 
   /** undefined: there is no leader but this node, or it doesn't say. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ConsumeSession, type SessionParts } from '../../../src/broker/groups/consume-session.ts'
 import type { Group, GroupChangeCommand, Member } from '../../../src/broker/groups/types.ts'
-import { GROUP_LIMITS, type ConsumeRequest, type ConsumeResponse } from '../../../src/wire/index.ts'
+import type { ConsumeRequest, ConsumeResponse } from '../../../src/wire/index.ts'
 import { ManualClock, settle } from '../../support/manual-clock.ts'
 import { quietLogger } from '../support/quiet-logger.ts'
 import { TestSink } from '../support/test-sink.ts'
