@@ -219,6 +219,9 @@ export interface ResetGroupOffsetsResponse {
 export interface HeartbeatRequest {
   readonly members: readonly MemberHeartbeat[]
 }
+export interface HeartbeatResponse {
+  readonly notHere: readonly MemberHeartbeat[]
+}
 export interface MemberHeartbeat {
   readonly group: string
   readonly memberId: string

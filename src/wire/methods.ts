@@ -149,7 +149,7 @@ const consume: RpcMethod<groups.ConsumeRequest, groups.ConsumeResponse, 'duplex'
 
 export const groupMethods = {
   consume,
-  heartbeat: reflected<groups.HeartbeatRequest, Record<string, never>, 'unary'>(
+  heartbeat: reflected<groups.HeartbeatRequest, groups.HeartbeatResponse, 'unary'>(
     GROUP_SERVICE,
     'Heartbeat',
     'unary',

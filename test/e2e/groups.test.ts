@@ -76,6 +76,8 @@ describe('a consumer group on three nodes', () => {
     }))
     const beat = setInterval(() => void anna.connection.unary(groupMethods.heartbeat, { members: all }), 100)
     try {
+      const { notHere } = await anna.connection.unary(groupMethods.heartbeat, { members: all })
+      expect(notHere).toEqual(all.slice(2))
       expect(await carl.untilEnded()).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
       const { members: left } = await client.groups.describe('billing')
       expect(left.map(({ memberId }) => memberId).toSorted()).toEqual(

@@ -119,10 +119,11 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     return { group: this.#start.group, memberId, incarnation, heardMs: this.#heardMs }
   }
 
-  /** Its client has renewed the lease beside the stream. */
-  heard(incarnation: number): void {
-    if (this.#place?.member.incarnation === incarnation && !this.#isLeaving)
-      this.#heardMs = this.#parts.clock.nowMs()
+  /** Its client has renewed the lease beside the stream. False: it meant another incarnation. */
+  heard(incarnation: number): boolean {
+    if (this.#place?.member.incarnation !== incarnation || this.#isLeaving) return false
+    this.#heardMs = this.#parts.clock.nowMs()
+    return true
   }
 
   /** The coordinator has heard that the member was alive at `heardMs`. */

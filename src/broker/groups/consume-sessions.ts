@@ -40,9 +40,9 @@ export class ConsumeSessions {
     if (this.#byMember.get(key) === session) this.#byMember.delete(key)
   }
 
-  /** Of those whose streams end here; others are none of this node's business. */
-  heard(members: readonly MemberHeartbeat[]): void {
-    for (const member of members) this.#byMember.get(keyOf(member))?.heard(member.incarnation)
+  /** Gives back those whose streams don't end here: they are none of this node's business. */
+  heard(members: readonly MemberHeartbeat[]): MemberHeartbeat[] {
+    return members.filter((member) => this.#byMember.get(keyOf(member))?.heard(member.incarnation) !== true)
   }
 
   close(error: FlotillaError): void {

@@ -95,8 +95,7 @@ export class GroupService {
       duplexHandler(groupMethods.consume, (sink, flow, call) => this.#consume(sink, flow, call)),
       answering(groupMethods.heartbeat, async ({ members }) => {
         checkCount('a heartbeat', 'members', members)
-        this.#sessions.heard(members)
-        return {}
+        return { notHere: this.#sessions.heard(members) }
       }),
       answering(groupMethods.listGroups, async (request, call) => {
         await this.#metadata.untilRegistered(this.#metadata.deadlineOf(call))

@@ -52,20 +52,26 @@ export class JointBeats {
   }
 
   async #send(address: string, members: ReadonlySet<Beating>, joint: readonly Beating[]): Promise<void> {
-    const heartbeats = joint.flatMap(({ heartbeat }) => heartbeat ?? [])
     const deadlineMs = this.#clock.nowMs() + ANSWER_MS
-    let isTaken = true
+    const request = { members: joint.flatMap(({ heartbeat }) => heartbeat ?? []) }
+    let isTaken: (each: Beating) => boolean
     try {
-      const request = { members: heartbeats }
-      await this.#connections.to(address).unary(groupMethods.heartbeat, request, { deadlineMs })
+      const connection = this.#connections.to(address)
+      const { notHere } = await connection.unary(groupMethods.heartbeat, request, { deadlineMs })
+      const others = new Set(notHere.map(keyOf))
+      isTaken = ({ heartbeat }) => heartbeat !== undefined && !others.has(keyOf(heartbeat))
     } catch {
       // An older node doesn't know the call. One that hangs is noticed by each member's own question.
-      isTaken = false
+      isTaken = () => false
     }
     for (const each of joint) {
       if (!members.has(each)) continue
-      if (isTaken) each.answered(this.#clock.nowMs())
+      if (isTaken(each)) each.answered(this.#clock.nowMs())
       else each.beatAlone()
     }
   }
+}
+
+function keyOf({ group, memberId, incarnation }: MemberHeartbeat): string {
+  return `${group}/${memberId}/${incarnation}`
 }

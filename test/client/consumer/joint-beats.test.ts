@@ -12,13 +12,15 @@ const beatMs = sessionMs / 3
 class Nodes {
   readonly asked: { readonly address: string; readonly members: string[] }[] = []
   refuse = false
+  /** A member that the node says it doesn't have. */
+  notHere = ''
 
   readonly connections = {
     to: (address: string) => ({
       unary: async (_method: unknown, { members }: HeartbeatRequest) => {
         this.asked.push({ address, members: members.map(({ memberId }) => memberId) })
         if (this.refuse) throw new Error('unimplemented')
-        return {}
+        return { notHere: members.filter(({ memberId }) => memberId === this.notHere) }
       },
     }),
   } as unknown as Connections
@@ -119,6 +121,14 @@ describe("the heartbeats of a client's members", () => {
     carl.leave()
     await passing
     expect([anna.alone, bert.alone, carl.alone]).toEqual([1, 1, 0])
+  })
+
+  it('of one that the node does not have go on its own stream, where no answer will come', async () => {
+    const world = new World()
+    const [anna, bert] = [world.member('anna'), world.member('bert')]
+    world.nodes.notHere = 'bert'
+    await world.pass(beatMs)
+    expect([anna.alone, bert.alone]).toEqual([0, 1])
   })
 
   it('that have no answer show each that its node is silent', async () => {
