@@ -94,7 +94,7 @@ export class GroupService {
     return [
       duplexHandler(groupMethods.consume, (sink, flow, call) => this.#consume(sink, flow, call)),
       answering(groupMethods.heartbeat, async ({ members }) => {
-        checkCount('a heartbeat', 'members', members)
+        checkCount('a heartbeat', 'members', members, GROUP_LIMITS.maxHeartbeatMembers)
         return { notHere: this.#sessions.heard(members) }
       }),
       answering(groupMethods.listGroups, async (request, call) => {
@@ -302,7 +302,7 @@ export class GroupService {
     { group: name, memberId, positions }: CommitOffsetsRequest,
     deadlineMs: number,
   ): Promise<CommitOffsetsResponse> {
-    checkCount('a commit', 'positions', positions)
+    checkCount('a commit', 'positions', positions, GROUP_LIMITS.maxPositions)
     await this.#metadata.untilRegistered(deadlineMs)
     const group = this.#node.view.state.groups.get(name)
     if (group === undefined) throw unknownGroup(name)
@@ -321,8 +321,7 @@ export class GroupService {
   }
 }
 
-function checkCount(what: string, things: string, { length }: readonly unknown[]): void {
-  const limit = GROUP_LIMITS.maxPositions
+function checkCount(what: string, things: string, { length }: readonly unknown[], limit: number): void {
   if (length <= limit) return
   throw new FlotillaError('INVALID_ARGUMENT', `${what} names ${length} ${things}, the limit is ${limit}`)
 }

@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '../../env/index.ts'
-import { groupMethods, type MemberHeartbeat } from '../../wire/index.ts'
+import { GROUP_LIMITS, groupMethods, type MemberHeartbeat } from '../../wire/index.ts'
 import type { Connections } from '../connections.ts'
 
 /** The node has taken the beats by then, or each member beats on its own stream. */
@@ -45,9 +45,13 @@ export class JointBeats {
   beat(address: string, due: Beating): boolean {
     const nowMs = this.#clock.nowMs()
     const members = this.#byAddress.get(address) ?? new Set()
-    const others = [...members].filter((each) => each !== due && each.beatsEarly(nowMs))
-    if (others.length === 0) return false
-    void this.#send(address, members, [due, ...others])
+    const joint = [due]
+    for (const each of members) {
+      if (joint.length === GROUP_LIMITS.maxHeartbeatMembers) break
+      if (each !== due && each.beatsEarly(nowMs)) joint.push(each)
+    }
+    if (joint.length === 1) return false
+    void this.#send(address, members, joint)
     return true
   }
 
