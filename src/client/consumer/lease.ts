@@ -1,7 +1,8 @@
 /**
  * When a member has to be heard, and when its node has been silent for too long: a beat every third of the session
- * time-out; where nothing came since the beat before, in its place a question that is always answered; where that has no answer by the
- * next beat, the node hangs, with its connection open. Pure.
+ * time-out; where nothing came for half of that, in its place a question that is always answered; where that has no answer by
+ * the next beat, the node hangs, with its connection open. That is seen within two and a half thirds of the session time-out:
+ * before the lease ends, so that the member can go on at another node. Pure.
  */
 export class Lease {
   #intervalMs = Infinity
@@ -45,7 +46,7 @@ export class Lease {
     if (nowMs < this.#beatAtMs) return 'nothing'
     if (this.#askedMs !== undefined && nowMs - this.#askedMs >= this.#intervalMs) return 'silent'
     this.#beatAtMs = nowMs + this.#intervalMs
-    if (nowMs - this.#heardMs < this.#intervalMs) return 'beat'
+    if (nowMs - this.#heardMs < this.#intervalMs / 2) return 'beat'
     this.#askedMs ??= nowMs
     return 'ask'
   }
