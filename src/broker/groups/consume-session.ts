@@ -34,6 +34,8 @@ import type { Member, Subscription } from './types.ts'
 const CALL_MS = 30_000
 /** Positions under way of one member; above this its stream is read no further. */
 const MAX_POSITIONS_UNDER_WAY = 10_000
+/** A client that gives a stream up may seem to end it: HTTP/2 sends the end of what it had to say before the reset. */
+const RESET_AFTER_END_MS = 500
 
 export interface SessionParts {
   readonly node: Node
@@ -85,6 +87,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   #isPumping = false
   #rotation = 0
   #cancelPump: Cancel | undefined
+  #cancelLeave: Cancel | undefined
   #positionsUnderWay = 0
   #isFlowPaused = false
   #heardMs: number
@@ -155,8 +158,9 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   }
 
   onEnd(): void {
-    if (this.#place?.member.isStatic === false) this.#leave()
-    else this.#finish()
+    if (this.#place?.member.isStatic !== false) return this.#finish()
+    // Whoever left a node that hung has its place at another by now, which this end isn't to take from it.
+    this.#cancelLeave ??= this.#parts.clock.setTimer(RESET_AFTER_END_MS, () => this.#leave())
   }
 
   onClose(_error: RpcError | undefined): void {
@@ -303,6 +307,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     this.#ended.abort()
     this.#stopWatching?.()
     this.#cancelPump?.()
+    this.#cancelLeave?.()
     this.#place?.owned.close()
     this.#parts.onClosed(this)
   }

@@ -21,19 +21,12 @@ import { Holdings, type Taken } from './holdings.ts'
 import { Lease } from './lease.ts'
 import { commitFault, ended, taken } from './member-errors.ts'
 import type { MemberOptions } from './options.ts'
+import type { Phase } from './phase.ts'
 
 /** A node that hasn't taken the member in by then is left for the next. */
 const JOIN_MS = 10_000
 /** A node that hasn't ended the stream of one that leaves by then isn't waited for. */
 const LEAVE_MS = 5000
-
-type Phase =
-  | { readonly type: 'idle' }
-  | { readonly type: 'waiting'; readonly openAtMs: number }
-  | { readonly type: 'joining'; readonly sinceMs: number }
-  | { readonly type: 'joined'; readonly confirmByMs: number }
-  | { readonly type: 'leaving'; readonly sinceMs: number }
-  | { readonly type: 'over'; readonly error: Error | undefined }
 
 export interface MemberParts {
   readonly options: MemberOptions
@@ -200,7 +193,9 @@ export class GroupMember {
 
   fail(error: Error): void {
     if (this.#phase.type === 'over') return
-    if (this.#phase.type !== 'waiting' && this.#phase.type !== 'idle') this.#effects.push({ type: 'cut' })
+    const { type } = this.#phase
+    if (type === 'joined' && !this.#parts.options.isStatic) this.#send({ leave: {} })
+    if (type !== 'waiting' && type !== 'idle') this.#effects.push({ type: 'cut' })
     this.#lose(this.#holdings.all, error)
     this.#end(error)
   }

@@ -16,6 +16,7 @@ class Joined {
   readonly topics = new Map([['t', {}]])
   readonly changes: GroupChangeCommand[] = []
   isReading = true
+  isStatic = true
   /** The group's state may be another. */
   changed: () => void = () => undefined
   answer: (committedOffset: number) => void = () => undefined
@@ -41,7 +42,7 @@ class Joined {
       calls: {
         change: (command: GroupChangeCommand) => {
           this.changes.push(command)
-          return Promise.resolve({ type: 'joined', member: anna })
+          return Promise.resolve({ type: 'joined', member: { ...anna, isStatic: this.isStatic } })
         },
         ask: () =>
           new Promise((resolve) => {
@@ -110,5 +111,20 @@ describe("a member's stream", () => {
     expect(joined.session.beat?.heardMs).not.toBe(3000)
     expect(joined.session.heard(1)).toBe(true)
     expect(joined.session.beat).toEqual({ group: 'g', memberId: 'anna', incarnation: 1, heardMs: 3000 })
+  })
+  it('that was ended gives the place of a member up that did not name itself, but not where a reset follows', async () => {
+    const [ended, reset] = [new Joined(), new Joined()]
+    for (const joined of [ended, reset]) {
+      joined.isStatic = false
+      await joined.join()
+      joined.session.onEnd()
+    }
+    reset.session.onClose(undefined)
+    for (const joined of [ended, reset]) joined.clock.advance(1000)
+    ended.answer(0)
+    await settle()
+    expect(ended.changes.at(-1)).toMatchObject({ type: 'leave', memberId: 'anna' })
+    expect(ended.sink.ended).toBe(1)
+    expect(reset.changes.map(({ type }) => type)).toEqual(['join'])
   })
 })

@@ -429,6 +429,21 @@ describe('commits', () => {
   }
 })
 
+describe('a member that fails', () => {
+  it('gives its place up, unless it named itself', () => {
+    begin()
+    hear(joined(), assigned(0))
+    look()
+    member.fail(new Error('a listener could not go on'))
+    expect(look().slice(0, 2)).toEqual(['leave', 'cut'])
+    begin({ memberId: 'fixed' })
+    hear(joined(), assigned(0))
+    look()
+    member.fail(new Error('a listener could not go on'))
+    expect(look()).not.toContain('leave')
+  })
+})
+
 describe('a handler that takes long', () => {
   it('keeps the lease until its time is over, then says so and keeps it no more until it comes back', () => {
     begin({ maxHandlingMs: 5000 })
