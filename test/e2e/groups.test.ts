@@ -90,6 +90,22 @@ describe('a consumer group on three nodes', () => {
       expect(await each.untilEnded()).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
   })
 
+  test('a member that goes on at another node keeps its place when its first stream is reset', async () => {
+    const first = member('n1')
+    await first.untilOwns(4)
+    const { memberId, incarnation } = first
+    const second = member('n2', { memberId, incarnation })
+    await second.untilOwns(4)
+    await first.cut()
+    // One that ends its stream has left when that is over, and began later.
+    const other = member('n1', { group: 'others' })
+    await other.untilOwns(4)
+    await other.end()
+    const { members: left } = await client.groups.describe('billing')
+    expect(left.map((each) => each.memberId)).toEqual([memberId])
+    expect(resultsOf(await second.commit())).toEqual([0, 0, 0, 0])
+  })
+
   test('a second member gets half, what stays is not revoked, and nothing is handled twice or never', async () => {
     await send(0, 100)
     const first = member('n1')
