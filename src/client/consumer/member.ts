@@ -213,7 +213,7 @@ export class GroupMember {
 
   beatAnswered(nowMs: number): void {
     this.#contactMs = nowMs
-    this.#lease.heard(nowMs)
+    this.#lease.heard()
   }
 
   /** The node has not taken the beats of all. */
@@ -225,7 +225,7 @@ export class GroupMember {
 
   received(response: ConsumeResponse, nowMs: number): void {
     this.#contactMs = nowMs
-    this.#lease.heard(nowMs)
+    this.#lease.heard()
     const { joined, assigned, records, committed, revoked, lost, caughtUp, position } = response
     if (records !== undefined) this.#takeIn(records)
     else if (committed !== undefined) this.#committed(committed, nowMs)
@@ -443,9 +443,7 @@ export class GroupMember {
     const due = this.#lease.tick(nowMs)
     if (due === 'silent') return this.#leaveNode('the node did not answer', nowMs)
     if (due === 'nothing') return
-    // Whatever is sent renews the lease, a question too.
-    const message = due === 'ask' ? { commit: this.#commits.probe() } : { heartbeat: this.#heartbeat() }
-    this.#effects.push({ type: 'beat', message })
+    this.#effects.push({ type: 'beat', message: { commit: this.#commits.probe() } })
   }
 
   #heartbeat(): NonNullable<ConsumeRequest['heartbeat']> {

@@ -47,8 +47,8 @@ class Member implements Beating {
   beatsEarly(nowMs: number): boolean {
     return this.lease.beatsEarly(nowMs)
   }
-  answered(nowMs: number): void {
-    this.lease.heard(nowMs)
+  answered(): void {
+    this.lease.heard()
   }
   beatAlone(): void {
     this.alone += 1
@@ -56,7 +56,7 @@ class Member implements Beating {
 
   tick(): string {
     const due = this.lease.tick(this.#world.clock.nowMs())
-    if ((due === 'beat' || due === 'ask') && !this.#world.beats.beat(this.#address, this)) this.alone += 1
+    if (due === 'ask' && !this.#world.beats.beat(this.#address, this)) this.alone += 1
     return due
   }
 }
