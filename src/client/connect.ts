@@ -4,6 +4,7 @@ import { clusterCalls, topicCalls } from './admin.ts'
 import { Caller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { FlotillaGroupConsumer } from './consumer/consumer.ts'
+import { JointBeats } from './consumer/joint-beats.ts'
 import { groupCalls } from './group-admin.ts'
 import { LayoutWatch } from './layout-watch.ts'
 import { FlotillaProducer } from './producer/producer.ts'
@@ -35,6 +36,7 @@ class FlotillaClient implements Client {
   readonly cluster: Client['cluster']
   readonly groups: Client['groups']
   readonly #parts: Omit<ReaderParts, 'onClosed'>
+  readonly #beats: JointBeats
   readonly #open = new Set<Producer | Reader | GroupConsumer>()
   #closing: Promise<void> | undefined
 
@@ -50,6 +52,7 @@ class FlotillaClient implements Client {
       topics: new TopicSource(env, connections, watch, caller),
       timeoutMs,
     }
+    this.#beats = new JointBeats(connections, env.clock)
     this.topics = topicCalls(caller, env)
     this.cluster = clusterCalls(caller)
     this.groups = groupCalls(caller)
@@ -75,7 +78,7 @@ class FlotillaClient implements Client {
   consume(options: ConsumeOptions): GroupConsumer {
     this.#checkOpen()
     const onClosed = (): void => void this.#open.delete(consumer)
-    const consumer = new FlotillaGroupConsumer({ ...this.#parts, onClosed }, options)
+    const consumer = new FlotillaGroupConsumer({ ...this.#parts, beats: this.#beats, onClosed }, options)
     this.#open.add(consumer)
     return consumer
   }

@@ -216,6 +216,18 @@ export interface ResetOffset extends TopicPartition {
 export interface ResetGroupOffsetsResponse {
   readonly offsets: readonly ResetOffset[]
 }
+export interface HeartbeatRequest {
+  readonly members: readonly MemberHeartbeat[]
+}
+export interface HeartbeatResponse {
+  readonly notHere: readonly MemberHeartbeat[]
+}
+export interface MemberHeartbeat {
+  readonly group: string
+  readonly memberId: string
+  readonly incarnation: number
+}
+
 export interface CommitOffsetsRequest {
   readonly group: string
   readonly memberId: string

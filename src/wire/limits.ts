@@ -29,6 +29,8 @@ export const GROUP_LIMITS = {
   maxCreditBytes: 256 * 1024 * 1024,
   /** Positions of one commit. */
   maxPositions: 10_000,
+  /** Members whose leases are renewed by one call. */
+  maxHeartbeatMembers: 10_000,
   maxFetchWaitMs: 60_000,
   defaultFetch: { minBytes: 1, maxBytes: 10_000_000, maxWaitMs: 1000, maxRecords: 10_000 },
 } as const

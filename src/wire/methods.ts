@@ -149,6 +149,11 @@ const consume: RpcMethod<groups.ConsumeRequest, groups.ConsumeResponse, 'duplex'
 
 export const groupMethods = {
   consume,
+  heartbeat: reflected<groups.HeartbeatRequest, groups.HeartbeatResponse, 'unary'>(
+    GROUP_SERVICE,
+    'Heartbeat',
+    'unary',
+  ),
   listGroups: reflected<groups.ListGroupsRequest, groups.ListGroupsResponse, 'unary'>(
     GROUP_SERVICE,
     'ListGroups',

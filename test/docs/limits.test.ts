@@ -102,6 +102,7 @@ describe('the fixed limits', () => {
       'credit that a member has open',
       `${amount(GROUP_LIMITS.maxCreditRecords, 'count')} records and ${size(GROUP_LIMITS.maxCreditBytes)}`,
     ],
+    ['members of one heartbeat', amount(GROUP_LIMITS.maxHeartbeatMembers, 'count')],
     ['positions of one commit', amount(GROUP_LIMITS.maxPositions, 'count')],
     ["records of a partition that wait for a member's credit", `${size(FEED_BYTES)} and a message`],
     ['marks of groups in one log entry', amount(MAX_GROUP_MARKS_PER_ENTRY, 'count')],

@@ -6,6 +6,7 @@ import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import {
   FlotillaError,
   fromRpcError,
+  GROUP_LIMITS,
   groupMethods,
   type ConsumeRequest,
   type ConsumeStart,
@@ -164,6 +165,19 @@ describe('what a consumer group refuses, with the value and the rule', () => {
     })
     expect(await refusalOf(groupMethods.commitOffsets, { ...beside, memberId: 'nobody' })).toMatchObject({
       reason: 'UNKNOWN_MEMBER',
+    })
+  })
+
+  test('a heartbeat of members that are nobody renews nothing, and one of too many is refused', async () => {
+    const nobody = { group: 'nobody', memberId: 'nobody', incarnation: 1 }
+    expect(await connection.unary(groupMethods.heartbeat, { members: [nobody] })).toEqual({
+      notHere: [nobody],
+    })
+    const limit = GROUP_LIMITS.maxHeartbeatMembers
+    const members = Array.from({ length: limit + 1 }, () => nobody)
+    expect(await refusalOf(groupMethods.heartbeat, { members })).toMatchObject({
+      reason: 'INVALID_ARGUMENT',
+      message: `a heartbeat names ${limit + 1} members, the limit is ${limit}`,
     })
   })
 

@@ -64,6 +64,48 @@ describe('a consumer group on three nodes', () => {
     expect(valuesOf(first, second)).toEqual(numbers(120))
   })
 
+  test('members are renewed together by one call, those of other nodes are not, and whoever is silent goes', async () => {
+    const [anna, bert] = [member('n1'), member('n1')]
+    const carl = member('n2')
+    await until('three have joined', () => [anna, bert, carl].every(({ memberId }) => memberId !== ''))
+    for (const each of [anna, bert, carl]) each.fallSilent()
+    const all = [anna, bert, carl].map(({ memberId, incarnation }) => ({
+      group: 'billing',
+      memberId,
+      incarnation,
+    }))
+    const beat = setInterval(() => void anna.connection.unary(groupMethods.heartbeat, { members: all }), 100)
+    try {
+      const { notHere } = await anna.connection.unary(groupMethods.heartbeat, { members: all })
+      expect(notHere).toEqual(all.slice(2))
+      expect(await carl.untilEnded()).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
+      const { members: left } = await client.groups.describe('billing')
+      expect(left.map(({ memberId }) => memberId).toSorted()).toEqual(
+        [anna.memberId, bert.memberId].toSorted(),
+      )
+    } finally {
+      clearInterval(beat)
+    }
+    for (const each of [anna, bert])
+      expect(await each.untilEnded()).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
+  })
+
+  test('a member that goes on at another node keeps its place when its first stream is reset', async () => {
+    const first = member('n1')
+    await first.untilOwns(4)
+    const { memberId, incarnation } = first
+    const second = member('n2', { memberId, incarnation })
+    await second.untilOwns(4)
+    await first.cut()
+    // One that ends its stream has left when that is over, and began later.
+    const other = member('n1', { group: 'others' })
+    await other.untilOwns(4)
+    await other.end()
+    const { members: left } = await client.groups.describe('billing')
+    expect(left.map((each) => each.memberId)).toEqual([memberId])
+    expect(resultsOf(await second.commit())).toEqual([0, 0, 0, 0])
+  })
+
   test('a second member gets half, what stays is not revoked, and nothing is handled twice or never', async () => {
     await send(0, 100)
     const first = member('n1')

@@ -34,6 +34,8 @@ import type { Member, Subscription } from './types.ts'
 const CALL_MS = 30_000
 /** Positions under way of one member; above this its stream is read no further. */
 const MAX_POSITIONS_UNDER_WAY = 10_000
+/** A client that gives a stream up may seem to end it: HTTP/2 sends the end of what it had to say before the reset. */
+const RESET_AFTER_END_MS = 500
 
 export interface SessionParts {
   readonly node: Node
@@ -45,6 +47,7 @@ export interface SessionParts {
   readonly sink: Sink<ConsumeResponse>
   readonly flow: FlowControl
   readonly call: CallContext
+  readonly onJoined: (session: ConsumeSession, member: MemberId) => void
   readonly onClosed: (session: ConsumeSession) => void
 }
 
@@ -56,10 +59,13 @@ interface Place {
   isVisible: boolean
 }
 
-/** A member that was heard. */
-export interface Beat {
+export interface MemberId {
   readonly group: string
   readonly memberId: string
+}
+
+/** A member that was heard. */
+export interface Beat extends MemberId {
   readonly incarnation: number
   readonly heardMs: number
 }
@@ -81,6 +87,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   #isPumping = false
   #rotation = 0
   #cancelPump: Cancel | undefined
+  #cancelLeave: Cancel | undefined
   #positionsUnderWay = 0
   #isFlowPaused = false
   #heardMs: number
@@ -101,12 +108,25 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
 
   // -- for the registry ----------------------------------------------------------------------------------------
 
+  /** undefined before it has joined. */
+  get member(): MemberId | undefined {
+    if (this.#place === undefined || this.#start === undefined) return undefined
+    return { group: this.#start.group, memberId: this.#place.member.memberId }
+  }
+
   /** undefined before it has joined, and while nothing was heard since the last report. */
   get beat(): Beat | undefined {
     if (this.#place === undefined || this.#start === undefined || this.#heardMs === this.#confirmedMs)
       return undefined
     const { memberId, incarnation } = this.#place.member
     return { group: this.#start.group, memberId, incarnation, heardMs: this.#heardMs }
+  }
+
+  /** Its client has renewed the lease beside the stream. False: it meant another incarnation. */
+  heard(incarnation: number): boolean {
+    if (this.#place?.member.incarnation !== incarnation || this.#isLeaving) return false
+    this.#heardMs = this.#parts.clock.nowMs()
+    return true
   }
 
   /** The coordinator has heard that the member was alive at `heardMs`. */
@@ -138,8 +158,9 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
   }
 
   onEnd(): void {
-    if (this.#place?.member.isStatic === false) this.#leave()
-    else this.#finish()
+    if (this.#place?.member.isStatic !== false) return this.#finish()
+    // Whoever left a node that hung has its place at another by now, which this end isn't to take from it.
+    this.#cancelLeave ??= this.#parts.clock.setTimer(RESET_AFTER_END_MS, () => this.#leave())
   }
 
   onClose(_error: RpcError | undefined): void {
@@ -199,6 +220,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     }
     this.#confirmedMs = askedMs
     this.#place = { member, owned: this.#ownedBy(start, member), isVisible: false }
+    this.#parts.onJoined(this, { group, memberId: member.memberId })
     const sessionTimeout = durationOf(member.sessionTimeoutMs)
     this.#send({ joined: { memberId: member.memberId, incarnation: member.incarnation, sessionTimeout } })
     this.#stopWatching = this.#parts.node.view.onGroup(group, () => this.#followSoon())
@@ -285,6 +307,7 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     this.#ended.abort()
     this.#stopWatching?.()
     this.#cancelPump?.()
+    this.#cancelLeave?.()
     this.#place?.owned.close()
     this.#parts.onClosed(this)
   }
@@ -309,18 +332,22 @@ export class ConsumeSession implements Receiver<ConsumeRequest> {
     const known = group?.members.get(member.memberId)
     if (known !== undefined && known.incarnation >= member.incarnation) this.#place.isVisible = true
     if (!this.#place.isVisible) return
-    let error: FlotillaError | undefined
-    if (group === undefined || known === undefined) error = unknownMember(this.#start.group, member.memberId)
-    else if (known.incarnation > member.incarnation) error = fenced(group.name, known, member.incarnation)
-    else {
+    if (group === undefined || known === undefined) {
+      this.#expel(owned, unknownMember(this.#start.group, member.memberId))
+    } else if (known.incarnation > member.incarnation) {
+      this.#expel(owned, fenced(group.name, known, member.incarnation))
+    } else {
       owned.follow(group, known)
       const names = [...known.topics, ...known.partitions.map(({ topic }) => topic)]
-      if (!names.some((name) => topics.has(name))) {
-        const text = `topic "${names[0] ?? ''}" was deleted, so there is nothing left to consume`
-        error = new FlotillaError('UNKNOWN_TOPIC', text)
-      }
+      if (names.some((name) => topics.has(name))) return
+      const text = `topic "${names[0] ?? ''}" was deleted, so there is nothing left to consume`
+      this.#expel(owned, new FlotillaError('UNKNOWN_TOPIC', text))
+      // Nobody comes back to a place with nothing to consume: it isn't kept for the rest of the lease.
+      void this.#tellLeaving(group.name, member)
     }
-    if (error === undefined) return
+  }
+
+  #expel(owned: OwnedPartitions, error: FlotillaError): void {
     owned.expelled(error)
     this.#fail(error)
   }

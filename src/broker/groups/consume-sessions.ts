@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../../env/index.ts'
-import type { FlotillaError } from '../../wire/index.ts'
+import type { FlotillaError, MemberHeartbeat } from '../../wire/index.ts'
 import type { GroupBeats } from '../peers/peer-methods.ts'
-import type { ConsumeSession } from './consume-session.ts'
+import type { ConsumeSession, MemberId } from './consume-session.ts'
 import type { GroupCalls } from './group-calls.ts'
 
 /** Members that were heard are reported to the coordinator so often, all in one call. */
@@ -13,6 +13,8 @@ export class ConsumeSessions {
   readonly #calls: Pick<GroupCalls, 'beat'>
   readonly #clock: Clock
   readonly #sessions = new Set<ConsumeSession>()
+  /** The youngest of each member. */
+  readonly #byMember = new Map<string, ConsumeSession>()
   #cancelTimer: Cancel | undefined
   #isBeating = false
 
@@ -26,14 +28,28 @@ export class ConsumeSessions {
     this.#cancelTimer ??= this.#clock.setTimer(BEAT_MS, () => this.#tick())
   }
 
+  joined(session: ConsumeSession, member: MemberId): void {
+    this.#byMember.set(keyOf(member), session)
+  }
+
   remove(session: ConsumeSession): void {
     this.#sessions.delete(session)
+    const { member } = session
+    if (member === undefined) return
+    const key = keyOf(member)
+    if (this.#byMember.get(key) === session) this.#byMember.delete(key)
+  }
+
+  /** Gives back those whose streams don't end here: they are none of this node's business. */
+  heard(members: readonly MemberHeartbeat[]): MemberHeartbeat[] {
+    return members.filter((member) => this.#byMember.get(keyOf(member))?.heard(member.incarnation) !== true)
   }
 
   close(error: FlotillaError): void {
     this.#cancelTimer?.()
     for (const session of this.#sessions) session.stop(error)
     this.#sessions.clear()
+    this.#byMember.clear()
   }
 
   #tick(): void {
@@ -67,4 +83,9 @@ export class ConsumeSessions {
       this.#isBeating = false
     }
   }
+}
+
+function keyOf({ group, memberId }: MemberId): string {
+  // No group's name has a slash.
+  return `${group}/${memberId}`
 }

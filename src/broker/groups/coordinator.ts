@@ -24,6 +24,8 @@ interface Watched {
   revoking: readonly Revoking[]
   /** Of the topics, when partitions were shared last; undefined: it has to be done. */
   topicsSeen: string | undefined
+  /** As long as it is this group, in this version, nothing is due before then on the coordinator's own count of time. */
+  idle: { readonly group: Group; readonly version: number; readonly untilMs: number } | undefined
   isChanging: boolean
 }
 
@@ -108,13 +110,28 @@ export class GroupCoordinator {
   #lookAt(group: Group, topicsSeen: string): void {
     let watched = this.#groups.get(group.name)
     if (watched === undefined) {
-      watched = { leases: new Map(), version: -1, revoking: [], topicsSeen: undefined, isChanging: false }
+      watched = {
+        leases: new Map(),
+        version: -1,
+        revoking: [],
+        topicsSeen: undefined,
+        idle: undefined,
+        isChanging: false,
+      }
       this.#groups.set(group.name, watched)
     }
-    if (group.members.size === 0 || watched.isChanging) return
+    if (group.members.size === 0 || watched.isChanging || this.#isIdle(group, watched, topicsSeen)) return
     const command =
       this.#expiry(group, watched) ?? this.#overdue(group, watched) ?? balance(group, watched, topicsSeen)
-    if (command !== undefined) this.#change(command, watched)
+    if (command !== undefined) return this.#change(command, watched)
+    const due = [...watched.leases.values(), ...watched.revoking].map(({ endsMs }) => endsMs)
+    watched.idle = { group, version: group.version, untilMs: Math.min(...due) }
+  }
+
+  /** Leases only grow longer meanwhile. With thousands of groups this is most of what a look costs. */
+  #isIdle(group: Group, { idle, topicsSeen: seen }: Watched, topicsSeen: string): boolean {
+    if (idle?.group !== group || idle.version !== group.version || seen !== topicsSeen) return false
+    return this.#livedMs < idle.untilMs
   }
 
   #expiry(group: Group, { leases }: Watched): GroupChangeCommand | undefined {

@@ -59,7 +59,7 @@ export class OwnedPartitions {
 
   /** Resolves when the commits that are under way have their answers. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#feeds.values()].map(({ commits }) => commits))
+    await Promise.all([...this.#feeds.values()].map(({ commits }) => commits.settled()))
   }
 
   /** Nothing more is read. Commits are still answered. */
@@ -114,7 +114,9 @@ export class OwnedPartitions {
       if (assignment.owner !== member.memberId) continue
       let feed = this.#feeds.get(key)
       if (feed === undefined) {
-        feed = new PartitionFeed(assignment, this.#parts.start.fetch.maxBytes)
+        feed = new PartitionFeed(assignment, this.#parts.start.fetch.maxBytes, (offset) =>
+          this.#commitOne(assignment, offset),
+        )
         this.#feeds.set(key, feed)
         // A stream that is new may be told to give back what an earlier one was given.
         if (assignment.isRevoking) {
@@ -170,10 +172,11 @@ export class OwnedPartitions {
     committed: number | undefined,
     { lowOffset, highWatermark }: { readonly lowOffset: number; readonly highWatermark: number },
   ): Promise<void> {
+    if (committed !== undefined) feed.commits.knows(committed)
     let offset = committed ?? (this.#parts.start.from === 'end' ? highWatermark : lowOffset)
     // Else a member that takes over before the first commit would begin at another end, and skip what came between.
     if (committed === undefined && this.#parts.start.from === 'end') {
-      await this.#commitOne(feed, offset)
+      await feed.commits.commit(offset)
       if (!this.#isCurrent(feed) || feed.state !== 'taking') return
     }
     if (offset < lowOffset) offset = this.#outOfRange(feed, offset, lowOffset, highWatermark)
@@ -267,26 +270,22 @@ export class OwnedPartitions {
 
   // -- committing and giving back ------------------------------------------------------------------------------
 
-  commit(position: CommitPosition): Promise<CommitResult> {
+  async commit(position: CommitPosition): Promise<CommitResult> {
     const { topic, partition } = position
     const feed = this.#feeds.get(partitionKey(position))
     if (feed === undefined || feed.epoch !== position.epoch || feed.state === 'released') {
       const error = notOwned(position, feed?.epoch)
-      return Promise.resolve({ topic, partition, error: embeddedError(error) })
+      return { topic, partition, error: embeddedError(error) }
     }
-    const result = feed.commits.then(async (): Promise<CommitResult> => {
-      try {
-        return { topic, partition, committedOffset: await this.#commitOne(feed, position.offset) }
-      } catch (error) {
-        const failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', String(error))
-        return { topic, partition, error: embeddedError(failure) }
-      }
-    })
-    feed.commits = result
-    return result
+    try {
+      return { topic, partition, committedOffset: await feed.commits.commit(position.offset) }
+    } catch (error) {
+      const failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', String(error))
+      return { topic, partition, error: embeddedError(failure) }
+    }
   }
 
-  async #commitOne({ topic, partition, epoch }: PartitionFeed, offset: number): Promise<number> {
+  async #commitOne({ topic, partition, epoch }: GivenEpoch, offset: number): Promise<number> {
     const { calls, clock } = this.#parts
     const group = this.#parts.start.group
     const owner = this.#parts.memberId

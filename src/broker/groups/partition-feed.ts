@@ -6,7 +6,9 @@ import {
   type TopicPartition,
 } from '../../wire/index.ts'
 import type { ReadResponse, RecordBatch } from '../../wire/messages.ts'
+import { PartitionCommits } from './partition-commits.ts'
 import type { RecordSource } from './record-source.ts'
+import type { GivenEpoch } from './types.ts'
 
 /**
  * Records that wait for credit or for more of their kind, per partition, or twice what the member takes in a message where
@@ -38,8 +40,7 @@ export class PartitionFeed implements TopicPartition {
   isCaughtUp = false
   highWatermark = 0
   source: RecordSource | undefined
-  /** Commits of a partition are asked for one after the other. */
-  commits: Promise<unknown> = Promise.resolve()
+  readonly commits: PartitionCommits
   #nextOffset = 0
   #queue: RecordBatch[] = []
   #queuedBytes = 0
@@ -48,7 +49,13 @@ export class PartitionFeed implements TopicPartition {
   /** What the client knows of the place: the offset after the last record sent, and the end. */
   #told = { nextOffset: -1, highWatermark: -1 }
 
-  constructor({ topic, partition, epoch }: TopicPartition & { readonly epoch: number }, maxBytes: number) {
+  /** `commit` asks the partition's leader for a commit and tells what is committed then. */
+  constructor(
+    { topic, partition, epoch }: GivenEpoch,
+    maxBytes: number,
+    commit: (offset: number) => Promise<number>,
+  ) {
+    this.commits = new PartitionCommits(commit)
     this.boundBytes = Math.min(FEED_BYTES, 2 * maxBytes)
     this.topic = topic
     this.partition = partition

@@ -1,5 +1,5 @@
 import type { Clock } from '../../env/index.ts'
-import { asGroupId } from '../../log/types.ts'
+import { asGroupId, type GroupId } from '../../log/types.ts'
 import { FlotillaError, fromRpcError, logMethods } from '../../wire/index.ts'
 import type { ReadRequest, ReadResponse } from '../../wire/messages.ts'
 import type { HostedPartition } from '../hosted-partition.ts'
@@ -17,6 +17,8 @@ const MAX_MESSAGE_BYTES = 1024 * 1024
 const MAX_LAG_RECORDS = 10_000
 /** A follower has the end that its leader has told by then, or the leader is read. */
 const CATCH_UP_MS = 200
+/** The leader says by then where its end is, or isn't asked again before the replica has stood still for as long once more. */
+const ASK_LEADER_MS = 2000
 
 export interface SourceListener {
   /** False: give no more until `resume`. */
@@ -42,7 +44,8 @@ export interface SourcePlace {
 
 /**
  * Committed records of a partition from an offset on, for as long as it is open: from this node's own replica where that is up
- * to date, for what is committed is the same on each; else from the leader's node, and from the next one when that is lost.
+ * to date, for what is committed is the same on each; else from the leader's node, and from the next one when that is lost. A
+ * replica that is left behind later, while its leader goes on, is given up for the leader.
  */
 export class RecordSource {
   readonly #node: Node
@@ -57,7 +60,11 @@ export class RecordSource {
   #opening = 0
   /** This node's replica was read as a follower and failed: it can't say whether the leader's does, too. */
   #needsLeader = false
-  #isFollower = false
+  /** This node's replica, where it is read and doesn't lead. */
+  #follower: HostedPartition | undefined
+  /** Where that ended when it last said so. */
+  #endSeen = -1
+  #isAskingLeader = false
 
   constructor(node: Node, clock: Clock, place: SourcePlace, listener: SourceListener) {
     this.#node = node
@@ -81,7 +88,7 @@ export class RecordSource {
 
   async #open(): Promise<void> {
     const opening = ++this.#opening
-    this.#isFollower = false
+    this.#follower = undefined
     try {
       const place = this.#node.view.partition(this.#place.topic, this.#place.partition).place
       const groupId = asGroupId(place.groupId)
@@ -140,7 +147,8 @@ export class RecordSource {
   }
 
   async #openHere(hosted: HostedPartition, opening: number): Promise<void> {
-    this.#isFollower = !hosted.replica.isLeader
+    this.#follower = hosted.replica.isLeader ? undefined : hosted
+    this.#endSeen = -1
     let resume = (): void => undefined
     const session = new ReadSession(
       hosted,
@@ -185,7 +193,52 @@ export class RecordSource {
     if (this.#aborted.signal.aborted || opening !== this.#opening) return true
     this.#retryMs = FIRST_RETRY_MS
     this.#nextOffset = response.nextOffset
+    if (this.#follower !== undefined) this.#noticeStandstill(this.#follower, response, opening)
     return this.#listener.onRead(response)
+  }
+
+  /**
+   * A read says where it stands when it had nothing to send for seconds. If the replica stood still all the while, and hasn't its
+   * leader's word that this is all, the leader may have gone on without it.
+   */
+  #noticeStandstill(
+    { replica }: HostedPartition,
+    { batches, highWatermark }: ReadResponse,
+    opening: number,
+  ): void {
+    const stoodStill = batches.length === 0 && highWatermark === this.#endSeen
+    this.#endSeen = highWatermark
+    if (!stoodStill || replica.isQuiet || this.#isAskingLeader) return
+    this.#isAskingLeader = true
+    void this.#endAtLeader(replica.groupId).then((leaderEnd) => {
+      this.#isAskingLeader = false
+      if (leaderEnd === undefined || leaderEnd <= highWatermark || this.#endSeen > highWatermark) return
+      this.#lost(opening, new FlotillaError('REPLICA_UNAVAILABLE', 'this replica is left behind'))
+    })
+  }
+
+  /** undefined: there is no leader but this node, or it doesn't say. */
+  async #endAtLeader(groupId: GroupId): Promise<number | undefined> {
+    const leader = this.#node.leaders.get(groupId)?.leader
+    const address =
+      leader === undefined || leader === this.#node.nodeId ? undefined : this.#node.addressOf(leader)
+    if (address === undefined) return undefined
+    const { topic, partition } = this.#place
+    const request = { topic, partition, consistency: 'READ_CONSISTENCY_COMMITTED' } as const
+    const options = {
+      deadlineMs: this.#clock.nowMs() + ASK_LEADER_MS,
+      signal: this.#aborted.signal,
+      metadata: { [FORWARDED]: '1' },
+    }
+    try {
+      const { highWatermark } = await this.#node.connections
+        .to(address)
+        .unary(logMethods.listOffsets, request, options)
+      return highWatermark
+    } catch {
+      // One that can't be asked can't be read either.
+      return undefined
+    }
   }
 
   #lost(opening: number, error: FlotillaError): void {
@@ -194,7 +247,7 @@ export class RecordSource {
     this.#opening += 1
     this.#flow?.close()
     this.#flow = undefined
-    if (this.#isFollower) {
+    if (this.#follower !== undefined) {
       this.#needsLeader = true
       void this.#open()
       return

@@ -93,6 +93,10 @@ export class GroupService {
     const onLeader = this.#onLeader()
     return [
       duplexHandler(groupMethods.consume, (sink, flow, call) => this.#consume(sink, flow, call)),
+      answering(groupMethods.heartbeat, async ({ members }) => {
+        checkCount('a heartbeat', 'members', members, GROUP_LIMITS.maxHeartbeatMembers)
+        return { notHere: this.#sessions.heard(members) }
+      }),
       answering(groupMethods.listGroups, async (request, call) => {
         await this.#metadata.untilRegistered(this.#metadata.deadlineOf(call))
         return this.#list(request)
@@ -160,6 +164,7 @@ export class GroupService {
       sink,
       flow,
       call,
+      onJoined: (joined, member) => this.#sessions.joined(joined, member),
       onClosed: (closed) => {
         leave()
         this.#sessions.remove(closed)
@@ -297,12 +302,7 @@ export class GroupService {
     { group: name, memberId, positions }: CommitOffsetsRequest,
     deadlineMs: number,
   ): Promise<CommitOffsetsResponse> {
-    if (positions.length > GROUP_LIMITS.maxPositions) {
-      throw new FlotillaError(
-        'INVALID_ARGUMENT',
-        `a commit names ${positions.length} positions, the limit is ${GROUP_LIMITS.maxPositions}`,
-      )
-    }
+    checkCount('a commit', 'positions', positions, GROUP_LIMITS.maxPositions)
     await this.#metadata.untilRegistered(deadlineMs)
     const group = this.#node.view.state.groups.get(name)
     if (group === undefined) throw unknownGroup(name)
@@ -319,6 +319,11 @@ export class GroupService {
     })
     return { results: await Promise.all(results) }
   }
+}
+
+function checkCount(what: string, things: string, { length }: readonly unknown[], limit: number): void {
+  if (length <= limit) return
+  throw new FlotillaError('INVALID_ARGUMENT', `${what} names ${length} ${things}, the limit is ${limit}`)
 }
 
 function describePartition(

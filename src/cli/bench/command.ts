@@ -68,6 +68,7 @@ interface GroupFlags extends CommonFlags, ClusterFlags {
   readonly rate: number
   readonly takeOvers: number
   readonly idleGroups: number
+  readonly idleOnly?: boolean
 }
 interface ScaleFlags extends OutputFlags {
   readonly data?: string
@@ -301,16 +302,17 @@ function registerGroup(bench: Command, world: BenchContext): void {
       3,
     )
     .option('--idle-groups <n>', 'groups in which nothing happens', wholeNumber(0, 1000), 1000)
+    .option('--idle-only', 'measure these alone')
   withBootstrap(withCommon(command, stampBytes, 1024, 16)).action(async (flags: GroupFlags) => {
-    const { size, partitions, members, preloadMb, rate, runs, takeOvers, idleGroups } = flags
+    const { size, partitions, members, preloadMb, rate, idleGroups, idleOnly = false } = flags
     const report = await benchGroup(world, choiceOf(flags), {
       sizeBytes: size,
       partitions,
       members,
       preloadBytes: preloadMb * 1e6,
       ratePerSecond: rate,
-      runs,
-      takeOvers,
+      runs: idleOnly ? 0 : flags.runs,
+      takeOvers: idleOnly ? 0 : flags.takeOvers,
       idleGroups,
     })
     printAnswer(world.context, flags.output, groupAnswer(report))

@@ -18,8 +18,8 @@ export interface IdleGroups {
   readonly nodes: readonly IdleGroupNode[]
 }
 
-/** Nodes give memory back after ten seconds of idleness, in two steps. */
-const settleMs = 25_000
+/** Nodes give memory back in two steps after ten seconds of idleness each, and the first ten may have begun busy. */
+const settleMs = 35_000
 const watchMs = 15_000
 /** That many join at once. */
 const joinsAtOnce = 20

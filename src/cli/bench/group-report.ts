@@ -17,6 +17,7 @@ export function groupAnswer(report: GroupReport): Answer {
 
 function groupText(output: Output, report: GroupReport): string {
   const { settings, environment, spread } = report
+  if (spread === undefined) return `consumer groups; ${conditions(environment)}\n\n${idleText(report)}`
   const { members, partitions, preloadBytes, sizeBytes, ratePerSecond } = settings
   const lines = [
     `consumer group: ${plural(members, 'member')}, ${plural(partitions, 'partition')}, ${formatBytes(preloadBytes)} in values of ${formatBytes(sizeBytes)}; ` +

@@ -9,6 +9,7 @@ import { say } from './narrate.ts'
 import { medianIndex, spreadOf, type Spread } from './runs.ts'
 
 export interface GroupSettings extends GroupRunSettings {
+  /** 0: the idle groups alone. */
   readonly runs: number
   /** How often a member is killed. */
   readonly takeOvers: number
@@ -21,8 +22,8 @@ export interface GroupReport {
   readonly environment: Environment
   readonly runs: readonly GroupRun[]
   /** Index of the run in the middle, by throughput. */
-  readonly median: number
-  readonly spread: { readonly recordsPerSecond: Spread }
+  readonly median: number | undefined
+  readonly spread: { readonly recordsPerSecond: Spread } | undefined
   readonly takeOvers: readonly TakeOver[]
   /** Undefined: none were asked for, or the system doesn't tell. */
   readonly idle: IdleGroups | undefined
@@ -47,17 +48,19 @@ export async function benchGroup(
         ),
       )
     }
-    say(context, `killing a member ${plural(settings.takeOvers, 'time')}`)
-    const takeOvers = await benchTakeOvers(context, cluster, settings)
+    const takeOvers: TakeOver[] = []
+    if (settings.takeOvers > 0) {
+      say(context, `killing a member ${plural(settings.takeOvers, 'time')}`)
+      takeOvers.push(...(await benchTakeOvers(context, cluster, settings)))
+    }
     const rates = runs.map(({ recordsPerSecond }) => recordsPerSecond)
-    const spread = { recordsPerSecond: spreadOf(rates) }
     return {
       benchmark: 'group',
       settings,
       environment,
       runs,
-      median: medianIndex(rates),
-      spread,
+      median: rates.length === 0 ? undefined : medianIndex(rates),
+      spread: rates.length === 0 ? undefined : { recordsPerSecond: spreadOf(rates) },
       takeOvers,
       idle,
     }

@@ -1,5 +1,5 @@
 import type { Cancel } from '../../env/index.ts'
-import { FlotillaError } from '../../wire/index.ts'
+import { FlotillaError, type ConsumeRequest } from '../../wire/index.ts'
 import { AbortError, onAbort, throwIfAborted } from '../abort.ts'
 import { backoffDelayMs } from '../backoff.ts'
 import type { StreamParts } from '../reader/partition-stream.ts'
@@ -18,6 +18,7 @@ import type {
 import { meansGone } from './commits.ts'
 import { ConsumeLink } from './consume-link.ts'
 import type { Effect } from './effect.ts'
+import type { Beating, JointBeats } from './joint-beats.ts'
 import { Listeners, type SyncEvent } from './listeners.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Taken } from './holdings.ts'
@@ -26,6 +27,7 @@ import { memberOptionsOf, subscriptionOf, type MemberOptions } from './options.t
 
 export interface ConsumerParts extends StreamParts {
   readonly timeoutMs: number
+  readonly beats: JointBeats
   readonly onClosed: () => void
 }
 
@@ -47,6 +49,7 @@ export class FlotillaGroupConsumer implements GroupConsumer {
   readonly #over: Promise<void>
   #setOver: () => void = () => {}
   #link: ConsumeLink | undefined
+  #beating: { readonly address: string; readonly beating: Beating; readonly leave: Cancel } | undefined
   #nodeNumber: number
   #cancelTimer: Cancel | undefined
   #timerMs = Infinity
@@ -272,12 +275,13 @@ export class FlotillaGroupConsumer implements GroupConsumer {
         return this.#open()
       case 'send':
         return this.#link?.send(effect.message)
+      case 'beat':
+        return this.#beat(effect.message)
       case 'half-close':
         return this.#link?.halfClose()
       case 'cut':
         this.#link?.cut()
-        this.#link = undefined
-        return
+        return this.#unlinked()
       case 'assigned':
         return this.#tell('assigned', effect.partitions)
       case 'lost':
@@ -295,17 +299,45 @@ export class FlotillaGroupConsumer implements GroupConsumer {
     const { connections, watch } = this.#parts
     const addresses = watch.addresses()
     const address = addresses[this.#nodeNumber++ % addresses.length]!
+    this.#enterBeats(address)
     this.#link = new ConsumeLink(connections, address, {
       onMessage: (response) => {
         this.#member.received(response, this.#nowMs())
         this.#drain()
       },
       onClose: (error) => {
-        this.#link = undefined
+        this.#unlinked()
         this.#member.closed(error, this.#nowMs())
         this.#drain()
       },
     })
+  }
+
+  #unlinked(): void {
+    this.#link = undefined
+    this.#beating?.leave()
+    this.#beating = undefined
+  }
+
+  #enterBeats(address: string): void {
+    const member = this.#member
+    const beating: Beating = {
+      get heartbeat() {
+        return member.heartbeat
+      },
+      beatsEarly: (nowMs) => member.beatsEarly(nowMs),
+      answered: (nowMs) => member.beatAnswered(nowMs),
+      beatAlone: () => {
+        member.beatAlone()
+        this.#drain()
+      },
+    }
+    this.#beating = { address, beating, leave: this.#parts.beats.enter(address, beating) }
+  }
+
+  #beat(message: ConsumeRequest): void {
+    const own = this.#beating
+    if (own === undefined || !this.#parts.beats.beat(own.address, own.beating)) this.#link?.send(message)
   }
 
   /** A listener that throws ends the consumer: what it was to do isn't done. */
@@ -361,7 +393,7 @@ export class FlotillaGroupConsumer implements GroupConsumer {
     this.#cancelTimer?.()
     this.#timerMs = -Infinity
     this.#unlink()
-    this.#link = undefined
+    this.#unlinked()
     for (const { reject } of this.#untilCaughtUp) reject(error ?? closed())
     this.#untilCaughtUp.clear()
     this.#setOver()

@@ -7,6 +7,8 @@ export type Effect =
   /** Opens a stream to the next node. */
   | { readonly type: 'open' }
   | { readonly type: 'send'; readonly message: ConsumeRequest }
+  /** Renews the lease: with others of the client whose streams end at the same node, or else by this message. */
+  | { readonly type: 'beat'; readonly message: ConsumeRequest }
   /** Sends no more, and waits for the node to end the stream. */
   | { readonly type: 'half-close' }
   /** Gives the stream up; what it still says counts no more. */

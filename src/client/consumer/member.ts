@@ -10,6 +10,7 @@ import {
   type ConsumeRequest,
   type ConsumeResponse,
   type ConsumeSubscribe,
+  type MemberHeartbeat,
   type TopicPartition,
 } from '../../wire/index.ts'
 import type { GivenPartition, GroupOffset, PartitionName } from '../types.ts'
@@ -18,20 +19,14 @@ import type { Effect } from './effect.ts'
 import type { HeldPartition } from './held-partition.ts'
 import { Holdings, type Taken } from './holdings.ts'
 import { Lease } from './lease.ts'
+import { commitFault, ended, taken } from './member-errors.ts'
 import type { MemberOptions } from './options.ts'
+import type { Phase } from './phase.ts'
 
 /** A node that hasn't taken the member in by then is left for the next. */
 const JOIN_MS = 10_000
 /** A node that hasn't ended the stream of one that leaves by then isn't waited for. */
 const LEAVE_MS = 5000
-
-type Phase =
-  | { readonly type: 'idle' }
-  | { readonly type: 'waiting'; readonly openAtMs: number }
-  | { readonly type: 'joining'; readonly sinceMs: number }
-  | { readonly type: 'joined'; readonly confirmByMs: number }
-  | { readonly type: 'leaving'; readonly sinceMs: number }
-  | { readonly type: 'over'; readonly error: Error | undefined }
 
 export interface MemberParts {
   readonly options: MemberOptions
@@ -140,7 +135,9 @@ export class GroupMember {
     onSettled: NonNullable<CommitRequest['onSettled']>,
   ): void {
     if (this.#phase.type === 'over') return onSettled(this.#phase.error ?? ended())
-    const fault = (offsets ?? []).map((each) => this.#faultOf(each)).find((error) => error !== undefined)
+    const fault = (offsets ?? [])
+      .map((each) => commitFault(each, this.#holdings.get(each)))
+      .find((error) => error !== undefined)
     if (fault !== undefined) return onSettled(fault)
     const positions =
       offsets === undefined
@@ -196,16 +193,39 @@ export class GroupMember {
 
   fail(error: Error): void {
     if (this.#phase.type === 'over') return
-    if (this.#phase.type !== 'waiting' && this.#phase.type !== 'idle') this.#effects.push({ type: 'cut' })
+    const { type } = this.#phase
+    if (type === 'joined' && !this.#parts.options.isStatic) this.#send({ leave: {} })
+    if (type !== 'waiting' && type !== 'idle') this.#effects.push({ type: 'cut' })
     this.#lose(this.#holdings.all, error)
     this.#end(error)
+  }
+
+  // -- beats that go out with those of other members -----------------------------------------------------------
+
+  get heartbeat(): MemberHeartbeat | undefined {
+    const { group } = this.#parts.options.start
+    return this.#identity === undefined ? undefined : { group, ...this.#identity }
+  }
+
+  beatsEarly(nowMs: number): boolean {
+    return this.#phase.type === 'joined' && this.#lease.beatsEarly(nowMs)
+  }
+
+  beatAnswered(nowMs: number): void {
+    this.#contactMs = nowMs
+    this.#lease.heard()
+  }
+
+  /** The node has not taken the beats of all. */
+  beatAlone(): void {
+    if (this.#phase.type === 'joined') this.#send({ commit: this.#commits.probe() })
   }
 
   // -- the node ------------------------------------------------------------------------------------------------
 
   received(response: ConsumeResponse, nowMs: number): void {
     this.#contactMs = nowMs
-    this.#lease.heard(nowMs)
+    this.#lease.heard()
     const { joined, assigned, records, committed, revoked, lost, caughtUp, position } = response
     if (records !== undefined) this.#takeIn(records)
     else if (committed !== undefined) this.#committed(committed, nowMs)
@@ -423,8 +443,7 @@ export class GroupMember {
     const due = this.#lease.tick(nowMs)
     if (due === 'silent') return this.#leaveNode('the node did not answer', nowMs)
     if (due === 'nothing') return
-    // Whatever is sent renews the lease, a question too.
-    this.#send(due === 'ask' ? { commit: this.#commits.probe() } : { heartbeat: this.#heartbeat() })
+    this.#effects.push({ type: 'beat', message: { commit: this.#commits.probe() } })
   }
 
   #heartbeat(): NonNullable<ConsumeRequest['heartbeat']> {
@@ -455,18 +474,6 @@ export class GroupMember {
     this.#commits.lost(new Set(partitions), error)
   }
 
-  #faultOf({ topic, partition, offset }: GroupOffset): FlotillaError | undefined {
-    const place = `partition ${partition} of topic ${topic}`
-    if (this.#holdings.get({ topic, partition }) === undefined) {
-      return new FlotillaError(
-        'PARTITION_NOT_OWNED',
-        `${place} can't be committed: the member does not own it`,
-      )
-    }
-    if (Number.isSafeInteger(offset) && offset >= 0) return undefined
-    return new FlotillaError('INVALID_ARGUMENT', `offset ${offset} of ${place} is no whole number from 0 on`)
-  }
-
   #sendOf(held: readonly HeldPartition[], message: (names: TopicPartition[]) => ConsumeRequest): void {
     if (held.length === 0 || this.#phase.type !== 'joined') return
     this.#send(message(held.map(({ name }) => name)))
@@ -483,14 +490,4 @@ export class GroupMember {
     this.#commits.fail(error ?? ended())
     this.#effects.push({ type: 'over', error })
   }
-}
-
-function ended(): FlotillaError {
-  return new FlotillaError('INVALID_ARGUMENT', 'the consumer is closed')
-}
-
-function taken(partitions: readonly TopicPartition[]): FlotillaError {
-  const names = partitions.slice(0, 5).map(({ topic, partition }) => `${topic}/${partition}`)
-  const more = partitions.length > names.length ? ' and others' : ''
-  return new FlotillaError('STALE_GROUP_EPOCH', `${names.join(', ')}${more} went to another member meanwhile`)
 }

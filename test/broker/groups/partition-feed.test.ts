@@ -8,7 +8,8 @@ import { recordsOf } from '../support/appends.ts'
 const options: FetchOptions = { minBytes: 1, maxBytes: 10_000_000, maxWaitMs: 1000, maxRecords: 10_000 }
 
 function feed(): PartitionFeed {
-  const made = new PartitionFeed({ topic: 't', partition: 0, epoch: 1 }, options.maxBytes)
+  const unasked = (): never => expect.fail('nothing is committed here')
+  const made = new PartitionFeed({ topic: 't', partition: 0, epoch: 1 }, options.maxBytes, unasked)
   made.begin(0, 100)
   return made
 }

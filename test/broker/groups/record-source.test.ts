@@ -20,6 +20,9 @@ class Follower {
   readonly readFromLeader: ReadRequest[] = []
   readonly values: number[] = []
   readonly outOfRange: FlotillaError[] = []
+  /** Where n2 says that the partition ends; undefined: it doesn't answer. */
+  leaderEnd: number | undefined
+  asked = 0
 
   /** Has so many records, and n2's word that they are committed. */
   constructor(count: number) {
@@ -42,16 +45,27 @@ class Follower {
     expect(this.bench.replica.isLeader).toBe(false)
   }
 
+  /** Nothing comes for so long that the read says where it stands. */
+  async wait(): Promise<void> {
+    this.clock.advance(5000)
+    await settle()
+  }
+
   open(offset: number, highWatermark: number = this.machine.highWatermark): RecordSource {
     const node = {
       nodeId: asNodeId('n1'),
       storage: new FakeStorage(),
       view: { partition: () => ({ place: { groupId: 7 } }) },
       hosted: () => this.hosted,
-      leaders: { waitFor: async () => asNodeId('n2') },
+      leaders: { waitFor: async () => asNodeId('n2'), get: () => ({ leader: asNodeId('n2') }) },
       addressOf: () => 'n2:1',
       connections: {
         to: () => ({
+          unary: async () => {
+            this.asked += 1
+            if (this.leaderEnd === undefined) throw new FlotillaError('UNREACHABLE', 'n2 is gone')
+            return { lowOffset: 0, highWatermark: this.leaderEnd }
+          },
           serverStream: (_method: unknown, request: ReadRequest) => {
             this.readFromLeader.push(request)
             return { pause: () => undefined, resume: () => undefined, cancel: () => undefined }
@@ -108,6 +122,41 @@ describe('the records of a member', () => {
     follower.hosted.stop(() => new FlotillaError('REPLICA_UNAVAILABLE', 'moved away'))
     await settle()
     expect(follower.readFromLeader).toMatchObject([{ start: { type: 'offset', offset: 10 } }])
+  })
+
+  it('go on from the leader when the replica stands still and the leader has gone on', async () => {
+    const follower = new Follower(10)
+    using _source = closing(follower.open(0))
+    await settle()
+    follower.leaderEnd = 12
+    for (let waits = 0; waits < 3 && follower.readFromLeader.length === 0; waits++) await follower.wait()
+    expect(follower.readFromLeader).toMatchObject([{ start: { type: 'offset', offset: 10 } }])
+    expect(follower.values).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
+  it('stay with a replica that stands still where the leader has no more, or does not say', async () => {
+    const follower = new Follower(10)
+    using _source = closing(follower.open(0))
+    await settle()
+    while (follower.asked === 0) await follower.wait()
+    follower.leaderEnd = 10
+    while (follower.asked === 1) await follower.wait()
+    expect(follower.readFromLeader).toEqual([])
+  })
+
+  it('stay, without a question, with a replica that was told that this is all', async () => {
+    const follower = new Follower(10)
+    using _source = closing(follower.open(0))
+    await settle()
+    const { term, last } = follower.bench.replica.status()
+    follower.bench.replica.leaderIsQuiet(asNodeId('n2'), {
+      groupId: follower.bench.replica.groupId,
+      term,
+      index: last.index,
+    })
+    for (let waits = 0; waits < 4; waits++) await follower.wait()
+    expect(follower.asked).toBe(0)
+    expect(follower.readFromLeader).toEqual([])
   })
 })
 

@@ -75,6 +75,12 @@ describe('the report of the groups', () => {
     expect(textOf({})).toContain('1,000 idle groups with a member each add: n1 0.80 % of a core, 40 MiB')
     expect(textOf({ idle: undefined })).not.toContain('idle')
   })
+
+  it('shows the idle groups alone where nothing else was measured', () => {
+    const text = textOf({ runs: [], takeOvers: [], median: undefined, spread: undefined })
+    expect(text).toContain('1,000 idle groups with a member each add: n1 0.80 % of a core, 40 MiB')
+    expect(text).not.toContain('RECORDS/S')
+  })
 })
 
 describe('the member that is killed', () => {

@@ -58,6 +58,7 @@ function look(): unknown[] {
   const seen = effects.map((effect) => {
     switch (effect.type) {
       case 'send':
+      case 'beat':
         return short(effect.message)
       case 'assigned':
       case 'stuck':
@@ -428,6 +429,23 @@ describe('commits', () => {
   }
 })
 
+describe('a member that fails', () => {
+  it('gives its place up, unless it named itself', () => {
+    begin()
+    hear(joined(), assigned(0))
+    look()
+    member.fail(new Error('a listener could not go on'))
+    pass(0)
+    expect(look().slice(0, 2)).toEqual(['leave', 'cut'])
+    begin({ memberId: 'fixed' })
+    hear(joined(), assigned(0))
+    look()
+    member.fail(new Error('a listener could not go on'))
+    pass(0)
+    expect(look()).not.toContain('leave')
+  })
+})
+
 describe('a handler that takes long', () => {
   it('keeps the lease until its time is over, then says so and keeps it no more until it comes back', () => {
     begin({ maxHandlingMs: 5000 })
@@ -438,9 +456,7 @@ describe('a handler that takes long', () => {
       pass(1000)
       hear({ position: { topic: 't', partition: 0, nextOffset: 10, highWatermark: 100 } })
     }
-    // A question where nothing was heard, else a heartbeat: both keep the lease.
-    const beats: unknown[] = ['heartbeat', 'commit']
-    expect(look().filter((each) => beats.includes(each))).toHaveLength(4)
+    expect(look().filter((each) => each === 'commit')).toHaveLength(4)
     pass(1000)
     expect(look()).toContain('stuck 0')
     pass(10_000)

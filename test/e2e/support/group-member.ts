@@ -1,5 +1,5 @@
 import { nodeClock, nodeLogger, nodeNetwork } from '../../../src/env/node/index.ts'
-import type { Connection, Sink } from '../../../src/env/index.ts'
+import { RpcError, StatusCode, type Connection, type Sink } from '../../../src/env/index.ts'
 import {
   FlotillaError,
   decodeRecordSet,
@@ -103,6 +103,12 @@ export class GroupMember {
     this.#sink.end()
     await this.untilEnded()
     this.close()
+  }
+
+  /** Gives the stream up, and not the place. */
+  async cut(): Promise<void> {
+    this.#sink.fail(new RpcError(StatusCode.cancelled, 'the member goes on elsewhere'))
+    await this.untilEnded()
   }
 
   /** Goes as a killed process does. */
