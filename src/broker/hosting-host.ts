@@ -26,6 +26,7 @@ export function hostingHost(
     },
     makeReplica,
     forget: (groupId) => node.leaders.forgetGroup(groupId),
+    replicaIsGone: (groupId) => node.leaders.replicaIsGone(groupId),
     isLed: (groupId) => node.leaders.get(groupId)?.leader !== undefined,
     restartReplica: (groupId) => node.metadataLeader.restart(groupId),
     fail: (error) => node.fail(error),

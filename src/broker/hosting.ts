@@ -28,6 +28,8 @@ export interface HostingNode {
   makeReplica(groupId: GroupId, bootstrap: Bootstrap, life: number, machine: StateMachine): Replica
   /** Who leads the group is of no use any more. */
   forget(groupId: GroupId): void
+  /** The group goes on elsewhere. */
+  replicaIsGone(groupId: GroupId): void
   /** Whether the group has a leader elsewhere, so that a majority doesn't need what is here. */
   isLed(groupId: GroupId): boolean
   /** Asks the leader of the metadata group for a new life of this node's replica. */
@@ -328,6 +330,7 @@ export class Hosting {
           { effect: 'unknown' },
         ),
     )
+    this.#node.replicaIsGone(groupId)
   }
 
   #end(groupId: GroupId, error: () => FlotillaError): void {

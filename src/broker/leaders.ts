@@ -15,6 +15,8 @@ export class LeaderTable {
   readonly #known = new Map<GroupId, KnownLeader>()
   /** What nodes led when they fell silent. */
   readonly #silent = new Map<GroupId, { readonly leader: NodeId; readonly term: Term }>()
+  /** Who led before this node's own replica said that it hears no leader. */
+  readonly #unheard = new Map<GroupId, { readonly leader: NodeId; readonly term: Term }>()
   readonly #listeners = new Set<(groupId: GroupId) => void>()
 
   constructor(clock: Clock) {
@@ -35,12 +37,28 @@ export class LeaderTable {
       (known.leader === leader || (known.leader !== undefined && leader !== undefined))
     )
       return
+    if (leader === undefined && known?.leader !== undefined && known.term === term)
+      this.#unheard.set(groupId, { leader: known.leader, term })
     this.#known.set(groupId, { leader, term })
     this.#changed(groupId)
   }
 
+  /**
+   * This node has no replica of the group any more. One that was taken out of its group is sent nothing from then on, and what
+   * it says last, that there is no leader, tells nothing: the others may go on under the one that they had.
+   */
+  replicaIsGone(groupId: GroupId): void {
+    const before = this.#unheard.get(groupId)
+    if (before === undefined) return
+    this.#unheard.delete(groupId)
+    const known = this.#known.get(groupId)
+    if (known?.leader === undefined && known?.term === before.term)
+      this.learn(groupId, before.term, before.leader)
+  }
+
   /** A node can't be reached: what it led has no leader that is of use, until somebody says otherwise. */
   forgetNode(node: NodeId): void {
+    for (const [groupId, { leader }] of this.#unheard) if (leader === node) this.#unheard.delete(groupId)
     for (const [groupId, known] of this.#known) {
       if (known.leader !== node) continue
       this.#silent.set(groupId, { leader: node, term: known.term })
@@ -65,6 +83,7 @@ export class LeaderTable {
   forgetGroup(groupId: GroupId): void {
     this.#known.delete(groupId)
     this.#silent.delete(groupId)
+    this.#unheard.delete(groupId)
   }
 
   onChange(listener: (groupId: GroupId) => void): Cancel {

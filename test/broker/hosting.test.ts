@@ -41,6 +41,7 @@ class Bench {
   readonly writes: GroupWrite[] = []
   readonly made: { readonly life: number; readonly bootstrap: Bootstrap }[] = []
   readonly failures: Error[] = []
+  readonly gone: GroupId[] = []
   readonly running = new Set<object>()
   /** Groups for which the node stands unasked. */
   readonly stood: GroupId[] = []
@@ -92,6 +93,7 @@ class Bench {
           return replica as unknown as Replica
         },
         forget: () => undefined,
+        replicaIsGone: (groupId) => this.gone.push(groupId),
         isLed: () => current().isHealable,
         restartReplica: async () => {
           if (!current().isHealable) throw new Error('no leader')
@@ -169,6 +171,7 @@ describe('what a node hosts', () => {
     bench.hosting.reconcile()
     expect(bench.running.size).toBe(0)
     expect(bench.writes).toEqual([{ groupId: GROUP, destroy: true }])
+    expect(bench.gone).toEqual([GROUP])
   })
 
   it('begins anew where one look at the metadata shows that it moved away and comes again', async () => {

@@ -47,6 +47,26 @@ describe('what a node knows of leaders', () => {
     expect(leaders.get(GROUP)).toEqual({ leader: undefined, term: 6 })
   })
 
+  it('does not go by the word of its own replica that was taken out of the group, once that is gone', () => {
+    const { leaders, changes } = table()
+    const other = asGroupId(2)
+    for (const groupId of [GROUP, other]) leaders.learn(groupId, asTerm(5), n2)
+    // Nobody sends to the replica any more, so it misses its leader.
+    for (const groupId of [GROUP, other]) leaders.learn(groupId, asTerm(5), undefined)
+    expect(leaders.get(GROUP)).toEqual({ leader: undefined, term: 5 })
+    leaders.replicaIsGone(GROUP)
+    expect(leaders.get(GROUP)).toEqual({ leader: n2, term: 5 })
+    expect(changes).toEqual([1, 2, 1, 2, 1])
+    // Where a later term has begun, or the node that led is gone, it is not known who leads.
+    leaders.learn(other, asTerm(6), undefined)
+    leaders.replicaIsGone(other)
+    expect(leaders.get(other)).toEqual({ leader: undefined, term: 6 })
+    leaders.learn(GROUP, asTerm(5), undefined)
+    leaders.forgetNode(n2!)
+    leaders.replicaIsGone(GROUP)
+    expect(leaders.get(GROUP)).toEqual({ leader: undefined, term: 5 })
+  })
+
   it('is not changed by a second one who claims to lead in the same term', () => {
     const { leaders } = table()
     leaders.learn(GROUP, asTerm(5), n1)
