@@ -35,6 +35,8 @@ import type { Tuning } from './tuning.ts'
 
 export { METADATA_GROUP }
 
+/** One of them that answers is enough. */
+const MOST_STRANGERS = 8
 /** Members are looked at so often, in ticks. */
 const DRIVE_TICKS = 2
 
@@ -51,6 +53,8 @@ export class Node {
   readonly metadata: MetadataPlace
   /** What the others say that they have of the metadata group. */
   readonly standings = new Map<NodeId, Standing>()
+  /** Addresses of nodes of the cluster that this one doesn't know, the newest last. */
+  readonly strangers = new Set<string>()
 
   readonly #env: Env
   readonly #config: ServerConfig
@@ -446,6 +450,7 @@ export class Node {
           this.standings.set(node, standing)
           for (const listener of this.#onStanding) listener()
         },
+        onStranger: (address) => this.#strangerCame(address),
         onRefused: (error) => this.#refused(error),
         leaderNotices: () => leaderNotices(this.loop.replicas, this.nodeId),
       },
@@ -463,6 +468,16 @@ export class Node {
     // A message for a group that isn't here yet (or any more) is lost, which Raft allows for.
     for (const { groupId, message } of messages)
       this.loop.replicas.get(groupId)?.step({ type: 'message', message })
+  }
+
+  #strangerCame(address: string): void {
+    this.strangers.delete(address)
+    this.strangers.add(address)
+    for (const oldest of this.strangers) {
+      if (this.strangers.size <= MOST_STRANGERS) break
+      this.strangers.delete(oldest)
+    }
+    for (const listener of this.#onStanding) listener()
   }
 
   #lost(node: NodeId): void {

@@ -30,14 +30,16 @@ export type AdmissionStep =
 /**
  * Pure. A node with an empty disk may be one of a cluster that begins, or one that has lost its disk; what it promised
  * then, it no longer knows. So it founds only when it hears from every member of the list and none of them belongs to a
- * cluster already; one that does is asked to take it in.
+ * cluster already; one that does is asked to take it in. So is one that isn't on the list and dials in, as the cluster knows this
+ * node: those of the list may all have left since.
  */
 export function nextAdmissionStep(
   others: readonly ClusterMember[],
   standings: ReadonlyMap<NodeId, Standing>,
   mayFound: boolean,
+  strangers: ReadonlySet<string>,
 ): AdmissionStep {
-  const addresses = establishedAddresses(others, standings)
+  const addresses = [...establishedAddresses(others, standings), ...strangers]
   if (addresses.length > 0) return { type: 'enter', addresses }
   const missing = others.map(({ nodeId }) => nodeId).filter((nodeId) => !standings.has(asNodeId(nodeId)))
   return mayFound && missing.length === 0 ? { type: 'found' } : { type: 'wait', missing }
@@ -59,6 +61,8 @@ export interface AdmissionNode {
   readonly isRegistered: boolean
   readonly mayFound: boolean
   readonly standings: ReadonlyMap<NodeId, Standing>
+  /** Addresses of nodes that have dialled in, aren't known here, and belong to the cluster. */
+  readonly strangers: ReadonlySet<string>
   readonly connections: NodeConnections
   onStanding(listener: () => void): Cancel
   found(): void
@@ -128,17 +132,15 @@ export class Admission {
     if (this.#node.isHosting) {
       if (this.#node.isRegistered) return this.close()
       // One that was taken in may have been stopped before it had learnt where the others are, the leader among them.
-      const { standings } = this.#node
-      void this.#ask(
-        this.#join.length > 0 ? this.#join : establishedAddresses(this.#others, standings),
-        false,
-      )
+      const { standings, strangers } = this.#node
+      const known = this.#join.length > 0 ? this.#join : establishedAddresses(this.#others, standings)
+      void this.#ask([...known, ...strangers], false)
       return
     }
     const step: AdmissionStep =
       this.#join.length > 0
         ? { type: 'enter', addresses: this.#join }
-        : nextAdmissionStep(this.#others, this.#node.standings, this.#node.mayFound)
+        : nextAdmissionStep(this.#others, this.#node.standings, this.#node.mayFound, this.#node.strangers)
     switch (step.type) {
       case 'found':
         this.#logger.info({ node: this.#entry.nodeId }, 'founding a cluster')

@@ -10,6 +10,7 @@ import { until } from '../../support/until.ts'
 import { quietLogger } from '../support/quiet-logger.ts'
 
 const OTHERS = ['n2', 'n3'].map((nodeId) => ({ nodeId, address: `${nodeId}:1` }))
+const NOBODY: ReadonlySet<string> = new Set()
 const standings = (of: Record<string, Standing>): Map<NodeId, Standing> =>
   new Map(Object.entries(of).map(([nodeId, standing]) => [asNodeId(nodeId), standing]))
 
@@ -20,6 +21,7 @@ class Bench {
   readonly learnt: string[] = []
   readonly failures: Error[] = []
   readonly standings = new Map<NodeId, Standing>()
+  readonly strangers = new Set<string>()
   isRegistered = false
   refusal: FlotillaError | undefined
   readonly admission: Admission
@@ -44,6 +46,7 @@ class Bench {
       },
       mayFound: false,
       standings: this.standings,
+      strangers: this.strangers,
       connections: { to: connection } as unknown as AdmissionNode['connections'],
       onStanding: () => () => undefined,
       found: () => this.failures.push(new Error('it founded')),
@@ -102,31 +105,42 @@ describe('a node that was removed, starts again, and still has a vote in the met
 
 describe('a node with an empty disk', () => {
   it('waits for those of the list from which it hasn’t heard', () => {
-    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh' }), true)).toEqual({
+    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh' }), true, NOBODY)).toEqual({
       type: 'wait',
       missing: ['n3'],
     })
-    expect(nextAdmissionStep(OTHERS, standings({ n2: 'founding' }), true)).toEqual({
+    expect(nextAdmissionStep(OTHERS, standings({ n2: 'founding' }), true, NOBODY)).toEqual({
       type: 'wait',
       missing: ['n3'],
     })
   })
 
   it('founds when all are there and none knows a cluster', () => {
-    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh', n3: 'founding' }), true)).toEqual({
+    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh', n3: 'founding' }), true, NOBODY)).toEqual({
       type: 'found',
     })
   })
 
   it('never founds where it belonged to a cluster before', () => {
-    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh', n3: 'fresh' }), false).type).toBe('wait')
+    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh', n3: 'fresh' }), false, NOBODY).type).toBe(
+      'wait',
+    )
+  })
+
+  it('is taken in by one that it doesn’t know and that dials in, where those of the list have all left', () => {
+    const strangers = new Set(['n4:1'])
+    const entering = { type: 'enter', addresses: ['n4:1'] }
+    expect(nextAdmissionStep(OTHERS, standings({}), true, strangers)).toEqual(entering)
+    expect(nextAdmissionStep(OTHERS, standings({ n2: 'fresh', n3: 'fresh' }), true, strangers)).toEqual(
+      entering,
+    )
   })
 
   it('never founds next to one that knows a cluster, whatever the others say', () => {
     const standing = fc.constantFrom<Standing>('fresh', 'founding', 'established')
     fc.assert(
       fc.property(standing, standing, (n2, n3) => {
-        const step = nextAdmissionStep(OTHERS, standings({ n2, n3 }), true)
+        const step = nextAdmissionStep(OTHERS, standings({ n2, n3 }), true, NOBODY)
         const isKnown = n2 === 'established' || n3 === 'established'
         expect(step.type).toBe(isKnown ? 'enter' : 'found')
       }),

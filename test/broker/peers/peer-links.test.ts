@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { encodeEnvelope, type Envelope } from '../../../src/broker/peers/peer-codec.ts'
+import { encodeEnvelope, type EncodedEnvelope, type Envelope } from '../../../src/broker/peers/peer-codec.ts'
 import { PeerLinks } from '../../../src/broker/peers/peer-links.ts'
-import { RpcError, StatusCode } from '../../../src/env/index.ts'
+import { PROTOCOL_VERSION, type SubscribeRequest } from '../../../src/broker/peers/subscribe.ts'
+import { RpcError, StatusCode, type ServerStreamHandler } from '../../../src/env/index.ts'
 import { asGroupId } from '../../../src/log/types.ts'
 import { asNodeId, asTerm } from '../../../src/raft/types.ts'
 import { FlotillaError } from '../../../src/wire/errors.ts'
-import { toRpcError } from '../../../src/wire/index.ts'
+import { fromRpcError, toRpcError } from '../../../src/wire/index.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { FakeNetwork } from '../support/fake-network.ts'
 import { quietLogger } from '../support/quiet-logger.ts'
+import { TestSink } from '../support/test-sink.ts'
 
 const [n1, n2, n3] = ['n1', 'n2', 'n3'].map(asNodeId)
 
@@ -44,6 +46,7 @@ class Bench {
       onUndelivered: (to) => this.heard.push(`undelivered ${to}`),
       onReachable: (node, reachable) => this.heard.push(`${node} ${reachable ? 'reachable' : 'lost'}`),
       onStanding: (node, standing) => this.heard.push(`${node} ${standing}`),
+      onStranger: (address) => this.heard.push(`stranger at ${address}`),
       onRefused: ({ reason }) => this.heard.push(`refused ${reason}`),
       leaderNotices: () => [],
     },
@@ -100,6 +103,31 @@ describe('what comes on a stream from a peer', () => {
     bench.tell({ nodeId: n2! })
     bench.tell({ messages: [vote] })
     expect(bench.heard).toEqual(['n2 reachable', 'voteReply of n2'])
+  })
+})
+
+describe('a node that dials in and is not known', () => {
+  const dial = (request: Partial<SubscribeRequest>): { heard: readonly string[]; refusals: unknown[] } => {
+    const bench = new Bench()
+    const sink = new TestSink<EncodedEnvelope>()
+    const handler = bench.links.handler() as unknown as ServerStreamHandler<SubscribeRequest, EncodedEnvelope>
+    const asked: SubscribeRequest = {
+      ...{ nodeId: n3!, address: 'n3:1', clusterName: 'c', clusterId: '', lane: 'control' },
+      ...{ protocolVersion: PROTOCOL_VERSION, memberIds: [], standing: 'established', life: 0 },
+      ...request,
+    }
+    const signal = new AbortController().signal
+    handler.handle(asked, sink, { peer: 'n3:1', metadata: new Map(), deadlineMs: undefined, signal })
+    return { heard: bench.heard, refusals: sink.failures.map((error) => fromRpcError(error).reason) }
+  }
+
+  it('is refused, and remembered where it belongs to the cluster: it may take this node in', () => {
+    expect(dial({})).toEqual({ heard: ['stranger at n3:1'], refusals: ['UNKNOWN_NODE'] })
+  })
+
+  it('is nobody to ask where it has no place itself, or belongs to another cluster', () => {
+    expect(dial({ standing: 'fresh' })).toEqual({ heard: [], refusals: ['UNKNOWN_NODE'] })
+    expect(dial({ clusterName: 'other' })).toEqual({ heard: [], refusals: ['CLUSTER_MISMATCH'] })
   })
 })
 
