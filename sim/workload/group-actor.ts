@@ -5,6 +5,8 @@ import { GROUP, GroupMemberProcess } from './group-member.ts'
 import { TOPIC, type Scene } from './scene.ts'
 import type { GroupWork } from './work.ts'
 
+const RESTART_US = 500_000
+
 /** The members of one consumer group: they come, go, crash, and pause for longer than their lease. */
 export class GroupActor {
   readonly #scene: Scene
@@ -68,9 +70,20 @@ export class GroupActor {
       client,
       random,
       slot % 2 === 1 ? `static-${slot}` : undefined,
+      (fenced) => this.#restart(slot, fenced),
     )
     this.#slots[slot] = member
     member.start()
+  }
+
+  /**
+   * Whoever watches over a process starts it again. The youngest of a name can only have been fenced by a stream that it had
+   * given up: what that had asked for was done after all, and last.
+   */
+  #restart(slot: number, fenced: GroupMemberProcess): void {
+    if (this.#slots[slot] !== fenced) return
+    this.#scene.world.count('member fenced by itself')
+    this.#scene.world.timeline.after(RESTART_US, () => this.#join(slot))
   }
 
   /** After the healing: somebody is there who handles what is left. */

@@ -34,6 +34,7 @@ export class GroupMemberProcess {
   readonly #scene: Scene
   readonly #random: RandomStream
   readonly #staticId: string | undefined
+  readonly #onFenced: (member: GroupMemberProcess) => void
   readonly #held = new Map<number, Held>()
   #memberId: string | undefined
   #incarnation: number | undefined
@@ -49,7 +50,14 @@ export class GroupMemberProcess {
   /** On the stream of now. */
   #isJoined = false
 
-  constructor(scene: Scene, client: SimClient, random: RandomStream, staticId: string | undefined) {
+  constructor(
+    scene: Scene,
+    client: SimClient,
+    random: RandomStream,
+    staticId: string | undefined,
+    onFenced: (member: GroupMemberProcess) => void,
+  ) {
+    this.#onFenced = onFenced
     this.#scene = scene
     this.client = client
     this.#random = random
@@ -115,7 +123,10 @@ export class GroupMemberProcess {
       const failure = fromRpcError(error)
       this.#scene.failure(failure)
       // The younger one goes on in its place.
-      if (failure.reason === 'MEMBER_FENCED') this.#isLeaving = true
+      if (failure.reason === 'MEMBER_FENCED') {
+        this.#isLeaving = true
+        this.#onFenced(this)
+      }
       // Another member from here on: nothing that it held is its own.
       if (
         failure.reason === 'UNKNOWN_MEMBER' ||
