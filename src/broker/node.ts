@@ -17,6 +17,7 @@ import { membershipHost } from './membership/driver-host.ts'
 import { MembershipDriver } from './membership/driver.ts'
 import type { Lives } from './membership/lives.ts'
 import { MetadataLeader } from './membership/metadata-leader.ts'
+import { Strangers } from './membership/strangers.ts'
 import type { MetadataCommand, MetadataResult } from './metadata/decide.ts'
 import type { MetadataEvent, NodeEntry } from './metadata/events.ts'
 import { METADATA_GROUP } from './metadata-group.ts'
@@ -25,7 +26,7 @@ import { MetadataReplay } from './metadata-replay.ts'
 import { NodeLoop } from './node-loop.ts'
 import type { GroupMessage, Standing } from './peers/peer-codec.ts'
 import { peersOf } from './peers/peers-of.ts'
-import { PeerLinks } from './peers/peer-links.ts'
+import { PeerLinks, type PeerEvents } from './peers/peer-links.ts'
 import type { RegisterNodeResponse } from './peers/peer-methods.ts'
 import { Replica, type ReplicaHost } from './replica.ts'
 import { NodeConnections } from './routing/connections.ts'
@@ -35,8 +36,6 @@ import type { Tuning } from './tuning.ts'
 
 export { METADATA_GROUP }
 
-/** One of them that answers is enough. */
-const MOST_STRANGERS = 8
 /** Members are looked at so often, in ticks. */
 const DRIVE_TICKS = 2
 
@@ -53,8 +52,6 @@ export class Node {
   readonly metadata: MetadataPlace
   /** What the others say that they have of the metadata group. */
   readonly standings = new Map<NodeId, Standing>()
-  /** Addresses of nodes of the cluster that this one doesn't know, the newest last. */
-  readonly strangers = new Set<string>()
 
   readonly #env: Env
   readonly #config: ServerConfig
@@ -67,6 +64,7 @@ export class Node {
   readonly #driver: MembershipDriver
   readonly #entryReads: EntryReads
   readonly #onStanding = new Set<() => void>()
+  readonly #strangers = new Strangers()
   /** Nodes that this one was told of when it was let in. */
   #introduced: readonly NodeEntry[] = []
   readonly #replay: MetadataReplay
@@ -268,6 +266,10 @@ export class Node {
     this.links.announceStanding()
   }
 
+  get strangers(): ReadonlySet<string> {
+    return this.#strangers.addresses
+  }
+
   learnNodes(nodes: readonly NodeEntry[]): void {
     this.#introduced = nodes
     this.#peersChanged()
@@ -450,7 +452,7 @@ export class Node {
           this.standings.set(node, standing)
           for (const listener of this.#onStanding) listener()
         },
-        onStranger: (address) => this.#strangerCame(address),
+        onStranger: (stranger) => this.#strangerCame(stranger),
         onRefused: (error) => this.#refused(error),
         leaderNotices: () => leaderNotices(this.loop.replicas, this.nodeId),
       },
@@ -470,13 +472,14 @@ export class Node {
       this.loop.replicas.get(groupId)?.step({ type: 'message', message })
   }
 
-  #strangerCame(address: string): void {
-    this.strangers.delete(address)
-    this.strangers.add(address)
-    for (const oldest of this.strangers) {
-      if (this.strangers.size <= MOST_STRANGERS) break
-      this.strangers.delete(oldest)
+  #strangerCame({ nodeId, address, clusterId }: Parameters<PeerEvents['onStranger']>[0]): void {
+    // This node was taken in and stopped before it had learnt who the others are. The group may have no leader without it.
+    const isBehind = this.metadata.isHeld && !this.isRegistered
+    if (isBehind && clusterId !== '' && clusterId === this.storage.clusterId) {
+      const others = this.#introduced.filter((known) => known.nodeId !== nodeId)
+      this.learnNodes([...others, { nodeId, address, hostLabel: '' }])
     }
+    this.#strangers.came(address)
     for (const listener of this.#onStanding) listener()
   }
 

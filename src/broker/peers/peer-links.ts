@@ -54,7 +54,7 @@ export interface PeerEvents {
   /** What a peer says that it has of the metadata group. */
   onStanding(node: NodeId, standing: Standing): void
   /** One dials in that isn't known here, and belongs to the cluster of this name: it can take a node in that has lost its place. */
-  onStranger(address: string): void
+  onStranger(stranger: Pick<SubscribeRequest, 'nodeId' | 'address' | 'clusterId'>): void
   /** A peer refuses this node for good: another node has its id, it belongs to another cluster, or was removed. */
   onRefused(error: FlotillaError): void
   /** What a peer that just dialled in should know: the groups that this node leads. */
@@ -194,8 +194,7 @@ export class PeerLinks {
       const refusal = this.#refuse(request)
       const peer = this.#peers.get(request.nodeId)
       if (refusal !== undefined || peer === undefined) {
-        if (refusal === undefined && request.standing === 'established')
-          this.#events.onStranger(request.address)
+        if (refusal === undefined && request.standing === 'established') this.#events.onStranger(request)
         this.#logger.warn(
           { from: request.nodeId, address: request.address, reason: refusal?.message },
           'peer refused',

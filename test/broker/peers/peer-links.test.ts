@@ -47,7 +47,7 @@ class Bench {
       onUndelivered: (to) => this.heard.push(`undelivered ${to}`),
       onReachable: (node, reachable) => this.heard.push(`${node} ${reachable ? 'reachable' : 'lost'}`),
       onStanding: (node, standing) => this.heard.push(`${node} ${standing}`),
-      onStranger: (address) => this.heard.push(`stranger at ${address}`),
+      onStranger: ({ address }) => this.heard.push(`stranger at ${address}`),
       onRefused: ({ reason }) => this.heard.push(`refused ${reason}`),
       leaderNotices: () => [],
     },
