@@ -65,6 +65,7 @@ export class Node {
   readonly #entryReads: EntryReads
   readonly #onStanding = new Set<() => void>()
   readonly #strangers = new Strangers()
+  readonly strangers: ReadonlySet<string> = this.#strangers.addresses
   /** Nodes that this one was told of when it was let in. */
   #introduced: readonly NodeEntry[] = []
   readonly #replay: MetadataReplay
@@ -264,10 +265,6 @@ export class Node {
     this.#introduced = nodes
     await this.metadata.enter(clusterId, life)
     this.links.announceStanding()
-  }
-
-  get strangers(): ReadonlySet<string> {
-    return this.#strangers.addresses
   }
 
   learnNodes(nodes: readonly NodeEntry[]): void {
@@ -473,12 +470,10 @@ export class Node {
   }
 
   #strangerCame({ nodeId, address, clusterId }: Parameters<PeerEvents['onStranger']>[0]): void {
-    // This node was taken in and stopped before it had learnt who the others are. The group may have no leader without it.
+    // Taken in, and stopped before it had learnt who the others are; the group may have no leader without this node.
     const isBehind = this.metadata.isHeld && !this.isRegistered
-    if (isBehind && clusterId !== '' && clusterId === this.storage.clusterId) {
-      const others = this.#introduced.filter((known) => known.nodeId !== nodeId)
-      this.learnNodes([...others, { nodeId, address, hostLabel: '' }])
-    }
+    if (isBehind && clusterId !== '' && clusterId === this.storage.clusterId)
+      this.learnNodes([...this.#introduced, { nodeId, address, hostLabel: '' }])
     this.#strangers.came(address)
     for (const listener of this.#onStanding) listener()
   }
