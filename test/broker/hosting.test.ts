@@ -245,7 +245,7 @@ describe('what a node hosts', () => {
     const bench = new Bench(lives, true)
     bench.hosting.reconcile()
     const enter = { nodeId: 'n1', address: 'elsewhere:1', hostLabel: 'n1' }
-    bench.cluster.do({ type: 'enterNode', node: enter, requestId: 'r1' })
+    bench.cluster.do({ type: 'enterNode', node: enter, requestId: 'r1', knownLife: 0 })
     bench.isReplaced = true
     bench.hosting.reconcile()
     expect(bench.failures[0]).toMatchObject({ reason: 'DUPLICATE_NODE_ID' })

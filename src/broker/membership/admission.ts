@@ -82,6 +82,8 @@ export class Admission {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #requestId: string
+  /** The newest life that the cluster says this node had. */
+  #knownLife = 0
   #cancelTimer: Cancel | undefined
   #cancelListener: Cancel | undefined
   #busy = false
@@ -163,7 +165,7 @@ export class Admission {
     this.#busy = true
     try {
       for (const address of addresses) {
-        const answer = await this.#askOne(address, fresh)
+        const answer = await this.#askKnowing(address, fresh)
         if (answer === undefined || this.#closed) continue
         if (fresh) await this.#node.enter(answer)
         else this.#node.learnNodes(answer.nodes)
@@ -177,11 +179,20 @@ export class Admission {
     }
   }
 
+  /** At first it doesn't know which lives it had; whoever says so is asked again. */
+  async #askKnowing(address: string, fresh: boolean): Promise<RegisterNodeResponse | undefined> {
+    const answer = await this.#askOne(address, fresh)
+    if (answer?.isLate !== true || this.#closed) return answer
+    this.#knownLife = answer.life
+    const again = await this.#askOne(address, fresh)
+    return again?.isLate === true ? undefined : again
+  }
+
   async #askOne(address: string, fresh: boolean): Promise<RegisterNodeResponse | undefined> {
     const request = {
       ...this.#entry,
       clusterName: this.#clusterName,
-      ...(fresh ? { freshRequestId: this.#requestId } : {}),
+      ...(fresh ? { freshRequestId: this.#requestId, knownLife: this.#knownLife } : {}),
     }
     const deadlineMs = this.#clock.nowMs() + CALL_MS
     try {

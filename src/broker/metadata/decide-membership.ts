@@ -7,8 +7,16 @@ import type { MetadataState } from './state.ts'
 
 /** What changes who takes part: in the cluster, and in its groups. */
 export type MembershipCommand =
-  /** A node with an empty disk comes, or comes back. */
-  | { readonly type: 'enterNode'; readonly node: NodeEntry; readonly requestId: string }
+  /**
+   * A node with an empty disk comes, or comes back. `knownLife`: the newest that it has heard it had. Requests of its earlier
+   * processes may still be on their way; one that comes after it must not give the node a life that nobody has.
+   */
+  | {
+      readonly type: 'enterNode'
+      readonly node: NodeEntry
+      readonly requestId: string
+      readonly knownLife: number
+    }
   | { readonly type: 'removeNode'; readonly nodeId: string }
   | {
       readonly type: 'moveReplicas'
@@ -36,7 +44,7 @@ const DONE: MetadataDecision = { type: 'answer', result: { type: 'done' } }
 export function decideMembership(state: MetadataState, command: MembershipCommand): MetadataDecision {
   switch (command.type) {
     case 'enterNode':
-      return decideEnterNode(state, command.node, command.requestId)
+      return decideEnterNode(state, command)
     case 'removeNode':
       return decideRemoveNode(state, command.nodeId)
     case 'moveReplicas':
@@ -56,7 +64,10 @@ const event = (
 const refused = (error: FlotillaError): MetadataDecision => ({ type: 'refused', error })
 
 /** Each time under a life that it never had: what it promised before, it no longer knows. */
-function decideEnterNode(state: MetadataState, node: NodeEntry, requestId: string): MetadataDecision {
+function decideEnterNode(
+  state: MetadataState,
+  { node, requestId, knownLife }: MembershipCommand & { readonly type: 'enterNode' },
+): MetadataDecision {
   validateNodeId(node.nodeId)
   const earlier = state.requests.get(requestId)
   if (earlier?.type === 'nodeEntered' && earlier.nodeId === node.nodeId) {
@@ -69,7 +80,9 @@ function decideEnterNode(state: MetadataState, node: NodeEntry, requestId: strin
     const text = `node ${node.nodeId} says that it is at ${node.address}, which is the address of node ${sameAddress.nodeId}`
     return refused(new FlotillaError('DUPLICATE_NODE_ID', text))
   }
-  const life = state.newestLifeOf(node.nodeId) + 1
+  const newest = state.newestLifeOf(node.nodeId)
+  if (knownLife < newest) return { type: 'answer', result: { type: 'isLate', life: newest } }
+  const life = newest + 1
   return event({ type: 'nodeRegistered', node, life, requestId }, { type: 'life', life })
 }
 

@@ -23,6 +23,8 @@ export type MetadataResult =
   | { readonly type: 'topicDeleted'; readonly name: string }
   /** The life under which the node, or its replica, takes part from now on. */
   | { readonly type: 'life'; readonly life: number }
+  /** Nothing was done: the node has had a later life than who asks for it knew. */
+  | { readonly type: 'isLate'; readonly life: number }
   | { readonly type: 'group'; readonly result: GroupResult }
 
 export type MetadataDecision =

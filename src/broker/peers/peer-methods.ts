@@ -21,6 +21,8 @@ function unary<Q extends object, R extends object>(name: string): RpcMethod<Q, R
 export interface RegisterNodeRequest extends NodeEntry {
   /** Of a node whose disk is empty. */
   readonly freshRequestId?: string
+  /** Of such a node: the newest life that it has been told it had, 0 where none. */
+  readonly knownLife?: number
   /** Of a node that doesn't know yet whether it is the right cluster. */
   readonly clusterName?: string
 }
@@ -28,6 +30,8 @@ export interface RegisterNodeResponse {
   readonly clusterId: string
   readonly life: number
   readonly nodes: readonly NodeEntry[]
+  /** Nothing was done: `life` is the one to ask again with. */
+  readonly isLate: boolean
 }
 export const registerNodeMethod = unary<RegisterNodeRequest, RegisterNodeResponse>('RegisterNode')
 

@@ -77,7 +77,7 @@ export class MembershipService {
   }
 
   async #register(request: RegisterNodeRequest, call: CallContext): Promise<RegisterNodeResponse> {
-    const { nodeId, address, hostLabel, freshRequestId, clusterName = '' } = request
+    const { nodeId, address, hostLabel, freshRequestId, knownLife = 0, clusterName = '' } = request
     if (clusterName !== '' && clusterName !== this.#clusterName) {
       throw new FlotillaError(
         'CLUSTER_MISMATCH',
@@ -91,8 +91,9 @@ export class MembershipService {
         return this.#introduction(0)
       }
       this.#refuseDouble(nodeId, address)
-      const command = { type: 'enterNode', node, requestId: freshRequestId } as const
+      const command = { type: 'enterNode', node, requestId: freshRequestId, knownLife } as const
       const result = await this.#calls.change(command, deadlineMs)
+      if (result.type === 'isLate') return this.#introduction(result.life, true)
       if (result.type !== 'life') throw new FlotillaError('INTERNAL', `a new node gave ${result.type}`)
       return this.#introduction(result.life)
     })
@@ -111,8 +112,8 @@ export class MembershipService {
     )
   }
 
-  #introduction(life: number): RegisterNodeResponse {
+  #introduction(life: number, isLate = false): RegisterNodeResponse {
     const { clusterId, nodes } = this.#node.view.state
-    return { clusterId, life, nodes: [...nodes.values()] }
+    return { clusterId, life, nodes: [...nodes.values()], isLate }
   }
 }

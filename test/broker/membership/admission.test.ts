@@ -17,7 +17,10 @@ const standings = (of: Record<string, Standing>): Map<NodeId, Standing> =>
 /** Node n1 of a list of three, and what it asks of the others. */
 class Bench {
   readonly clock = new ManualClock()
-  readonly asked: { readonly address: string; readonly fresh: boolean }[] = []
+  readonly asked: { readonly address: string; readonly fresh: boolean; readonly knownLife?: number }[] = []
+  readonly requestIds: (string | undefined)[] = []
+  /** Lives under which it was let in. */
+  readonly entered: number[] = []
   readonly learnt: string[] = []
   readonly failures: Error[] = []
   readonly standings = new Map<NodeId, Standing>()
@@ -26,21 +29,27 @@ class Bench {
   refusal: FlotillaError | undefined
   readonly admission: Admission
 
-  constructor() {
+  /** `newestLife`: the last that the cluster gave to this node. */
+  constructor({ isHosting = true, newestLife = 0 } = {}) {
     const connection = (address: string): unknown => ({
       unary: (_method: unknown, request: RegisterNodeRequest) => {
-        this.asked.push({ address, fresh: request.freshRequestId !== undefined })
+        const { freshRequestId, knownLife } = request
+        const known = knownLife === undefined ? {} : { knownLife }
+        this.asked.push({ address, fresh: freshRequestId !== undefined, ...known })
+        this.requestIds.push(freshRequestId)
         if (this.refusal !== undefined) return Promise.reject(this.refusal)
+        const isLate = knownLife !== undefined && knownLife < newestLife
         return Promise.resolve({
           clusterId: 'c',
-          life: 0,
+          life: isLate ? newestLife : newestLife + 1,
+          isLate,
           nodes: [{ nodeId: 'n4', address: 'n4:1', hostLabel: '' }],
         })
       },
     })
     const isRegistered = (): boolean => this.isRegistered
     const node: AdmissionNode = {
-      isHosting: true,
+      isHosting,
       get isRegistered() {
         return isRegistered()
       },
@@ -50,7 +59,11 @@ class Bench {
       connections: { to: connection } as unknown as AdmissionNode['connections'],
       onStanding: () => () => undefined,
       found: () => this.failures.push(new Error('it founded')),
-      enter: () => Promise.reject(new Error('it entered anew')),
+      enter: ({ life }) => {
+        if (isHosting) return Promise.reject(new Error('it entered anew'))
+        this.entered.push(life)
+        return Promise.resolve()
+      },
       learnNodes: (nodes) => this.learnt.push(...nodes.map(({ nodeId }) => nodeId)),
       fail: (error) => this.failures.push(error),
     }
@@ -92,14 +105,29 @@ describe('a node that was removed, starts again, and still has a vote in the met
     bench.refusal = new FlotillaError('NODE_REMOVED', 'node n1 was removed from the cluster')
     bench.admission.start()
     await until('it was refused', () => bench.asked.length > 0)
-    bench.clock.advance(1000)
-    await until('it asks again', () => bench.asked.length > 1)
+    await until('it asks again', () => {
+      bench.clock.advance(1000)
+      return bench.asked.length > 1
+    })
     expect(bench.failures).toEqual([])
     bench.refusal = new FlotillaError('CLUSTER_MISMATCH', 'another cluster')
     await until('it gives up', () => {
       bench.clock.advance(1000)
       return bench.failures.length > 0
     })
+  })
+})
+
+describe('a node that had lives of which it knows nothing', () => {
+  it('is told so, and asks again with what it was told, under the same name', async () => {
+    const bench = new Bench({ isHosting: false, newestLife: 4 })
+    bench.standings.set(asNodeId('n2'), 'established')
+    bench.admission.start()
+    await until('it was let in', () => bench.entered.length > 0)
+    expect(bench.entered).toEqual([5])
+    expect(bench.asked.map(({ knownLife }) => knownLife)).toEqual([0, 4])
+    expect(new Set(bench.requestIds).size).toBe(1)
+    expect(bench.failures).toEqual([])
   })
 })
 

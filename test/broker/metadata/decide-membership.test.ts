@@ -4,8 +4,9 @@ import { Cluster, createTopic, node } from './cluster.ts'
 
 const move = (partition: number, ...replicas: string[]) =>
   ({ type: 'moveReplicas', topic: 't', partition, replicas }) as const
-const enter = (nodeId: string, requestId: string, hostLabel = nodeId) =>
-  ({ type: 'enterNode', node: node(nodeId, hostLabel), requestId }) as const
+/** By one that knows of every life that it had. */
+const enter = (nodeId: string, requestId: string, hostLabel = nodeId, knownLife = 1000) =>
+  ({ type: 'enterNode', node: node(nodeId, hostLabel), requestId, knownLife }) as const
 
 function withTopic(): Cluster {
   const cluster = new Cluster()
@@ -33,6 +34,17 @@ describe('a node is refused', () => {
     expect(cluster.refusal({ type: 'registerNode', node: node('n4') })?.reason).toBe('NODE_REMOVED')
     expect(cluster.do(enter('n4', 'again'))).toMatchObject({ result: { type: 'life', life: 2 } })
     expect(cluster.state.removedNodes.has('n4')).toBe(false)
+  })
+
+  it('a life where it has had a later one than it knows: a request of an earlier process that comes late takes nothing', () => {
+    const cluster = withTopic()
+    const first = enter('n4', 'of the process that died', 'n4', 1)
+    const second = enter('n4', 'of the one after it', 'n4', 1)
+    expect(cluster.do(second)).toMatchObject({ result: { type: 'life', life: 2 } })
+    expect(cluster.do(first)).toMatchObject({ type: 'answer', result: { type: 'isLate', life: 2 } })
+    // Asked again, the one that was let in gets what it got, and whoever knows better gets a life of its own.
+    expect(cluster.do(second)).toMatchObject({ type: 'answer', result: { type: 'life', life: 2 } })
+    expect(cluster.do(enter('n4', 'of a third', 'n4', 2))).toMatchObject({ result: { life: 3 } })
   })
 
   it('by one that has not heard yet that it came again only where it has no later life', () => {
