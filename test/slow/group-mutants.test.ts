@@ -11,8 +11,8 @@ import { PendingReplies } from '../../src/broker/replies.ts'
 interface Mutant {
   readonly name: string
   readonly laws: readonly Law[]
-  /** In a run that every kind of fault strikes it shows sooner. */
-  readonly everyFault?: true
+  /** Where the hunt begins, for one that shows in few runs: from seed 1 it would take as many more. Default 1. */
+  readonly firstSeed?: number
   readonly break: () => () => void
 }
 
@@ -49,7 +49,7 @@ const mutants: readonly Mutant[] = [
   {
     name: 'fences the owner before only when the new one commits',
     laws: ['group-old-commit', 'group-unhandled', 'group-repeated', 'group-commit-lost'],
-    everyFault: true,
+    firstSeed: 90,
     break: () => {
       const owed = new Map<string, Parameters<GroupCalls['ask']>[0]>()
       return replaced(
@@ -77,7 +77,7 @@ const mutants: readonly Mutant[] = [
   {
     name: 'answers a commit before it is on any disk',
     laws: ['group-old-commit', 'group-commit-lost'],
-    everyFault: true,
+    firstSeed: 40,
     break: replaced(
       PendingReplies.prototype,
       'add',
@@ -125,15 +125,15 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-const MOST_SEEDS = 60
+const MOST_SEEDS = 200
 
 describe('the simulation of consumer groups notices a broker that', () => {
-  test.each(mutants)('$name', { timeout: 120_000 }, async (mutant) => {
+  test.each(mutants)('$name', { timeout: 300_000 }, async (mutant) => {
     const mend = mutant.break()
     try {
-      for (let seed = 1; seed <= MOST_SEEDS; seed++) {
-        const { everyFault = false } = mutant
-        const { violation } = await runSeed(seed, { nodes: 3, members: 4, durationMs: 8000, everyFault })
+      const { firstSeed = 1 } = mutant
+      for (let seed = firstSeed; seed < firstSeed + MOST_SEEDS; seed++) {
+        const { violation } = await runSeed(seed, { nodes: 3, members: 4, durationMs: 8000 })
         // Only the mutant's own laws say that it was noticed; whatever else a run breaks isn't its doing.
         if (violation !== undefined && mutant.laws.includes(violation.law)) return
       }
