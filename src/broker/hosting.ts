@@ -267,6 +267,8 @@ export class Hosting {
           const life = await this.#node.restartReplica(groupId)
           if (!(await this.#isRaised(groupId, life)) || this.#closed || !this.damaged.has(groupId)) return
           const directory = await this.#putAside(groupId, damage)
+          // It has ended meanwhile, and may have begun anew.
+          if (!this.damaged.has(groupId)) return
           this.#logger.warn(
             { group: groupId, directory },
             'damaged data was put aside; the replica starts anew',

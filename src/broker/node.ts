@@ -470,9 +470,9 @@ export class Node {
   }
 
   #strangerCame({ nodeId, address, clusterId }: Parameters<PeerEvents['onStranger']>[0]): void {
-    // Taken in, and stopped before it had learnt who the others are; the group may have no leader without this node.
-    const isBehind = this.metadata.isHeld && !this.isRegistered
-    if (isBehind && clusterId !== '' && clusterId === this.storage.clusterId)
+    // What this node has folded may be older than the other's coming; the group may have no leader without the two of them.
+    const isOurs = clusterId !== '' && clusterId === this.storage.clusterId
+    if (this.metadata.isHeld && isOurs)
       this.learnNodes([...this.#introduced, { nodeId, address, hostLabel: '' }])
     this.#strangers.came(address)
     for (const listener of this.#onStanding) listener()

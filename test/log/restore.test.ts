@@ -32,6 +32,21 @@ async function rot(folder: string, position: number): Promise<void> {
   await file.write(Buffer.from([0xaa, 0x55, 0xaa]), 0, 3, position)
 }
 
+/** A restore whose write has begun, and goes on when it is released. */
+async function heldRestore(log: LogStorage, entry: Entry, faults: Faults) {
+  let release = (): void => undefined
+  const gate = new Promise<void>((resolve) => (release = resolve))
+  let hasBegun = false
+  faults.stall = () => {
+    hasBegun = true
+    return gate
+  }
+  const restoring = log.restorePayload(group, entry)
+  await until('the write has begun', () => hasBegun)
+  delete faults.stall
+  return { restoring, release }
+}
+
 describe('a payload that has rotted in its segment', () => {
   it('is told, and is there again once another replica’s was written over it, also after a restart', async () => {
     const folder = await quickFolder()
@@ -67,16 +82,7 @@ describe('a payload that has rotted in its segment', () => {
     const folder = await quickFolder()
     const faults: Faults = {}
     const { log, entries } = await written(folder, faults)
-    let release = (): void => undefined
-    const gate = new Promise<void>((resolve) => (release = resolve))
-    let hasBegun = false
-    faults.stall = () => {
-      hasBegun = true
-      return gate
-    }
-    const restoring = log.restorePayload(group, entries[1]!)
-    await until('the write has begun', () => hasBegun)
-    delete faults.stall
+    const { restoring, release } = await heldRestore(log, entries[1]!, faults)
     await log.commit([{ groupId: group, destroy: true }])
     await until(
       'the group’s directory is gone',
@@ -93,16 +99,7 @@ describe('a payload that has rotted in its segment', () => {
     const faults: Faults = {}
     const { log, entries } = await written(folder, faults)
     await rot(folder, 250)
-    let release = (): void => undefined
-    const gate = new Promise<void>((resolve) => (release = resolve))
-    let hasBegun = false
-    faults.stall = () => {
-      hasBegun = true
-      return gate
-    }
-    const restoring = log.restorePayload(group, entries[1]!)
-    await until('the write has begun', () => hasBegun)
-    delete faults.stall
+    const { restoring, release } = await heldRestore(log, entries[1]!, faults)
     const closing = log.close().then(() => 'closed under a write')
     // Where it doesn't wait it takes a few milliseconds; where it does, the time makes no difference.
     expect(await Promise.race([closing, sleep(300, 'waits')])).toBe('waits')

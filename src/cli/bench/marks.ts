@@ -29,6 +29,8 @@ export interface MarkRow {
 }
 
 export const notTaken = 'not taken'
+/** A follower that has missed less says nothing of the mark. */
+const leastMissedBytes = 5e9
 
 const called = (wanted: string) => (name: string) => name === wanted
 
@@ -226,7 +228,8 @@ function notesOf(report: CaseReport): Note[] {
       return errorsOf(report.runs[report.median]!.errors)
     case 'follower': {
       const run = report.runs[report.median]!
-      const missed = { text: `${(run.missedBytes / 1e9).toFixed(1)} GB missed`, isFault: false }
+      const text = `${(run.missedBytes / 1e9).toFixed(1)} GB missed`
+      const missed = { text, isFault: run.missedBytes < leastMissedBytes }
       const late = run.isLevel ? [] : [{ text: 'it never was level', isFault: true }]
       return [missed, ...late, ...errorsOf(run.load.errors)]
     }

@@ -112,12 +112,16 @@ describe('the mark of readers at the tail', () => {
 })
 
 describe('the marks of a node that goes away', () => {
-  it('say how much a follower missed, and hold only where it became level', () => {
+  it('say how much a follower missed, and hold only where that was enough and it became level', () => {
     const row = 'throughput while a follower'
     const taken = (report = followerReport()): CaseResult => takenCase('follower', report)
     expect(rowOf(row, taken())).toMatchObject({ measured: '85.0 %, 5.0 GB missed', met: 'first mark' })
     expect(rowOf(row, taken(followerReport({ ratio: 0.95, isLevel: false })))).toMatchObject({
       measured: '95.0 %, 5.0 GB missed, it never was level',
+      met: 'no',
+    })
+    expect(rowOf(row, taken(followerReport({ ratio: 0.95, missedBytes: 1e9 })))).toMatchObject({
+      measured: '95.0 %, 1.0 GB missed',
       met: 'no',
     })
   })
