@@ -44,7 +44,9 @@ export function registerClusterMembers(cluster: Command, context: CliContext): v
       await withClient(context, flags, (client) =>
         client.cluster.removeNode(nodeId, { signal: context.interrupted }),
       )
-      context.stderr.write(`${nodeId} is out of the cluster; its process can be stopped\n`)
+      context.stderr.write(
+        `${nodeId} is out of the cluster; its process ends by itself once the others need it no more\n`,
+      )
     },
   )
 }
