@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { edited, type Mutant } from './mutant.ts'
 
-/** Of the project, or of the copy that this runs in. */
-export const root = fileURLToPath(new URL('../..', import.meta.url))
+/** Of the project, also where this is built and lies in its dist; or of the copy that this runs in. */
+export const root = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url),
+)
 
 /** In a copy: holds the name of its mutant. */
 const MARK = 'MUTANT'
