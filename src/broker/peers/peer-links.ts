@@ -84,6 +84,11 @@ interface Peer {
 
 const LANES: readonly Lane[] = ['control', 'bulk']
 const RETRY_MS = 50
+/**
+ * Of both lanes: whoever dialled only listens, so nothing else tells it that the other's machine lost its power and has
+ * started anew. Until it dials again, that node has no way to send it entries.
+ */
+const KEEPALIVE_MS = 2000
 /** No other try will be answered otherwise. */
 const FINAL_REFUSALS: ReadonlySet<string> = new Set(['DUPLICATE_NODE_ID', 'CLUSTER_MISMATCH', 'NODE_REMOVED'])
 const MAX_RETRY_MS = 1000
@@ -139,8 +144,8 @@ export class PeerLinks {
       outgoing: { control: lane('control'), bulk: lane('bulk') },
       incoming: new Map(),
       connections: {
-        control: this.#network.connectFramed(address, { keepaliveMs: 2000 }),
-        bulk: this.#network.connectFramed(address),
+        control: this.#network.connectFramed(address, { keepaliveMs: KEEPALIVE_MS }),
+        bulk: this.#network.connectFramed(address, { keepaliveMs: KEEPALIVE_MS }),
       },
       reachable: false,
       silentTicks: 0,

@@ -107,6 +107,14 @@ describe('what comes on a stream from a peer', () => {
   })
 })
 
+describe('a peer whose machine lost its power', () => {
+  it('is missed as soon on the lane of entries as on that of control messages (seed 892)', () => {
+    const { keepalivesMs } = new Bench().network
+    expect(keepalivesMs).toHaveLength(2)
+    for (const keepaliveMs of keepalivesMs) expect(keepaliveMs).toBeLessThanOrEqual(2000)
+  })
+})
+
 describe('a node that dials in and is not known', () => {
   const dial = (request: Partial<SubscribeRequest>): { heard: readonly string[]; refusals: unknown[] } => {
     const bench = new Bench()

@@ -1,4 +1,5 @@
 import type {
+  ConnectOptions,
   Connection,
   FlowControl,
   Network,
@@ -29,6 +30,8 @@ export class FakeNetwork implements Network {
   /** Streams that a server answers, with how often they were cancelled. */
   readonly dialled: { readonly address: string; readonly receiver: Receiver<unknown>; cancelled: number }[] =
     []
+  /** How soon each connection of frames, in the order of connecting, pings a silent peer. */
+  readonly keepalivesMs: (number | undefined)[] = []
   readonly streams: { readonly address: string; readonly stream: FakeStream }[] = []
 
   connect(address: string): Connection {
@@ -55,7 +58,8 @@ export class FakeNetwork implements Network {
       close: () => undefined,
     }
   }
-  connectFramed(address: string): Connection {
+  connectFramed(address: string, { keepaliveMs }: ConnectOptions = {}): Connection {
+    this.keepalivesMs.push(keepaliveMs)
     return this.connect(address)
   }
   listen(): Promise<never> {
