@@ -25,7 +25,7 @@ import { MetadataPlace, changeHere } from './metadata-place.ts'
 import { MetadataReplay } from './metadata-replay.ts'
 import { NodeLoop } from './node-loop.ts'
 import type { GroupMessage, Standing } from './peers/peer-codec.ts'
-import { peersOf } from './peers/peers-of.ts'
+import { hasLeft, peersOf } from './peers/peers-of.ts'
 import { PeerLinks, type PeerEvents } from './peers/peer-links.ts'
 import type { RegisterNodeResponse } from './peers/peer-methods.ts'
 import { Replica, type ReplicaHost } from './replica.ts'
@@ -424,7 +424,7 @@ export class Node {
         clusterId: () => this.storage.clusterId ?? '',
         standing: () => this.metadata.standing,
         life: () => (this.metadata.isHeld ? this.metadata.life : undefined),
-        isRemoved: (node, life) => this.metadata.machine.state.isRemoved(node, life),
+        isRemoved: (node, life) => hasLeft(this.metadata, node, life),
         newestLife: (node) => this.metadata.machine.state.metadataLives.get(node) ?? 0,
       },
       cluster

@@ -36,7 +36,7 @@ export interface PeerIdentity {
   standing(): Standing
   /** Under which life of its disk this node takes part in the metadata group; undefined where it doesn't yet. */
   life(): number | undefined
-  /** Whether the node has left the cluster, and hasn't come again under this life as far as is known here. */
+  /** Whether the node has left the cluster and its metadata group, and hasn't come again under this life as far as is known here. */
   isRemoved(nodeId: NodeId, life: number | undefined): boolean
   /** The newest life of its disk under which a node takes part, as far as is known here. */
   newestLife(nodeId: NodeId): number

@@ -1,4 +1,5 @@
-import { asNodeId, type NodeId } from '../../raft/types.ts'
+import { membersOf } from '../../raft/index.ts'
+import { asNodeId, type NodeId, type Status } from '../../raft/types.ts'
 import type { ClusterMember } from '../config.ts'
 import type { MetadataState } from '../metadata/state.ts'
 import type { PeerAddress } from './peer-links.ts'
@@ -23,4 +24,19 @@ export function peersOf(
     if (nodeId !== self && !isOut) addresses.set(nodeId, address)
   }
   return [...addresses].map(([nodeId, address]) => ({ nodeId: asNodeId(nodeId), address }))
+}
+
+interface MetadataGroup {
+  readonly machine: { readonly state: MetadataState }
+  readonly replica: { status(): Pick<Status, 'configuration'> }
+}
+
+/** It was removed, and takes no part in the metadata group any more. Until then nobody may tell it to end: its vote may be needed. */
+export function hasLeft(
+  { machine, replica }: MetadataGroup,
+  nodeId: NodeId,
+  life: number | undefined,
+): boolean {
+  const { configuration } = replica.status()
+  return machine.state.isRemoved(nodeId, life) && !membersOf(configuration).includes(nodeId)
 }
