@@ -86,7 +86,7 @@ const LANES: readonly Lane[] = ['control', 'bulk']
 const RETRY_MS = 50
 /**
  * Of both lanes: whoever dialled only listens, so nothing else tells it that the other's machine lost its power and has
- * started anew. Until it dials again, that node has no way to send it entries.
+ * started anew. Until it dials again, that node has no way to send it entries. Over real sockets that is every 5 s.
  */
 const KEEPALIVE_MS = 2000
 /** No other try will be answered otherwise. */
