@@ -21,7 +21,8 @@ export const laws = {
   'committed-changed': 'a committed entry never changes',
   'acknowledged-not-durable': 'when an append is acknowledged, a majority has it on stable storage',
   'node-gave-up': 'a node stops by itself only when its disk failed',
-  'internal-error': 'no handler and no client fails in a way that its code did not foresee',
+  'internal-error':
+    'nothing fails in a way that its code did not foresee, and a node that has closed writes no more',
   'outside-reached': 'nothing uses a clock, a timer or randomness but those of its Env',
   'group-two-owners':
     'an epoch of a partition has one owner in a consumer group, and nobody else is sent its records',

@@ -20,6 +20,9 @@ const REPAIR_MS = [100, 1500] as const
 /** A node that could not start is tried again after so long. */
 const START_AGAIN_MS = 500
 
+/** As src/broker/assert.ts and src/log/assert.ts say it. */
+const BROKEN_INVARIANT = /\bassertion [\w.-]+ failed/
+
 /** One machine with the production broker on it: its disk and clocks outlive its processes. */
 export class SimNode {
   readonly id: string
@@ -218,11 +221,8 @@ export class SimNode {
     }
     if (message === 'members change')
       this.#world.durableLogs.membersChange(Number(fields['group']), fields['changes'] as readonly string[])
-    if (level === 'debug') {
-      this.#world.note(`${life.name} ${message} ${textOf(fields)}`)
-      return
-    }
-    this.#world.note(`${life.name} ${level} ${message} ${textOf(fields)}`)
+    const text = textOf(fields)
+    this.#world.note(`${life.name} ${level === 'debug' ? '' : `${level} `}${message} ${text}`)
     if (message === 'a handler failed unexpectedly') {
       this.#world.report(
         'internal-error',
@@ -232,7 +232,10 @@ export class SimNode {
       (message.startsWith('replica is damaged') && !this.#isDamaged) ||
       message === 'invariant broken'
     ) {
-      this.#world.report('node-gave-up', `${life.name}: ${message}: ${textOf(fields)}`)
+      this.#world.report('node-gave-up', `${life.name}: ${message}: ${text}`)
+    } else if (BROKEN_INVARIANT.test(text)) {
+      // Told in passing, as a reason to try again perhaps.
+      this.#world.report('internal-error', `${life.name}: ${message}: ${text}`)
     }
   }
 
@@ -264,10 +267,17 @@ export class SimNode {
     life.after(1, () => {
       void server
         .close()
-        .catch((error: unknown) => {
-          if (!this.#diskFailed)
-            this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
-        })
+        .then(
+          () => {
+            // Another process may have the folder from now on.
+            if (life.isAlive && this.drive.isChanging)
+              this.#world.report('internal-error', `${life.name} has closed and still writes to its disk`)
+          },
+          (error: unknown) => {
+            if (!this.#diskFailed)
+              this.#world.report('internal-error', `${life.name} did not stop: ${stackOf(error)}`)
+          },
+        )
         .then(() => {
           this.#die('stopped')
           onStopped()

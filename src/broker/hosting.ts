@@ -4,6 +4,7 @@ import { asGroupId } from '../log/types.ts'
 import { emptyBootstrap, joiningBootstrap, lifeOf } from '../raft/index.ts'
 import { asNodeId, type Bootstrap, type Configuration, type NodeId } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
+import { isBrokenInvariant } from './assert.ts'
 import { HostedPartition } from './hosted-partition.ts'
 import { METADATA_GROUP } from './metadata-group.ts'
 import type { Lives } from './membership/lives.ts'
@@ -208,8 +209,10 @@ export class Hosting {
         this.#preparing.delete(groupId)
         this.#hostAgain(groupId)
       },
-      (error: unknown) =>
-        this.#node.fail(new Error(`group ${groupId} can't be made ready to be hosted`, { cause: error })),
+      (cause: unknown) => {
+        if (this.#closed) return
+        this.#node.fail(new Error(`group ${groupId} can't be made ready to be hosted`, { cause }))
+      },
     )
   }
 
@@ -265,6 +268,7 @@ export class Hosting {
       try {
         if (this.#node.isLed(groupId)) {
           const life = await this.#node.restartReplica(groupId)
+          if (this.#closed) return
           if (!(await this.#isRaised(groupId, life)) || this.#closed || !this.damaged.has(groupId)) return
           const directory = await this.#putAside(groupId, damage)
           // It has ended meanwhile, and may have begun anew.
@@ -280,6 +284,7 @@ export class Hosting {
           return
         }
       } catch (error) {
+        if (isBrokenInvariant(error)) return this.#node.fail(error)
         this.#logger.debug({ group: groupId, error: String(error) }, 'healing will be tried again')
       }
       await new Promise<void>((resolve) => void this.#clock.setTimer(HEAL_RETRY_MS, resolve))
@@ -302,6 +307,7 @@ export class Hosting {
       await this.#lives.raise(groupId, life)
       return true
     } catch (cause) {
+      if (this.#closed) return false
       this.#node.fail(new Error(`the life of group ${groupId} can't be written`, { cause }))
       return false
     }

@@ -155,6 +155,7 @@ export class Node {
     this.#hosting.stop(stopping)
     this.metadata.replica.stop(stopping)
     await this.loop.close()
+    await this.#lives.close()
     this.links.close()
     this.connections.close()
   }

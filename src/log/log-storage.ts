@@ -307,10 +307,11 @@ class NodeLogStorage implements LogStorage {
     if (this.#failure !== undefined) throw this.#failure
     assert(reason !== '', 'log.quarantine-reason', () => `group ${groupId}`)
     assert(this.#closing === undefined, 'log.quarantine-while-open', () => `group ${groupId} after close()`)
-    await this.#betweenTurns()
-    const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
-    assert(isKnown, 'log.quarantined-known', () => `group ${groupId} is to be put aside and isn't there`)
-    this.#damaged.add(groupId)
+    await this.#betweenTurns(() => {
+      const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
+      assert(isKnown, 'log.quarantined-known', () => `group ${groupId} is to be put aside and isn't there`)
+      this.#damaged.add(groupId)
+    })
     // A start in the middle of this must not take what is left for whole.
     const key = groupKey(keyKind.damage, groupId)
     const value = encodeText(reason, key)
@@ -318,13 +319,7 @@ class NodeLogStorage implements LogStorage {
     await this.#sweeper.idle()
     const { files } = this.#env.disk
     const target = await putAside(files, this.#store, this.#segments, this.#directory, groupId)
-    await this.#betweenTurns()
-    this.#ownTurn = this.#commit([{ groupId, destroy: true }])
-    try {
-      await this.#ownTurn
-    } finally {
-      this.#ownTurn = undefined
-    }
+    await this.#betweenTurns(() => this.#commitOwn({ groupId, destroy: true }))
     assert(
       !this.#groups.has(groupId) && !this.#damaged.has(groupId),
       'log.quarantined-gone',
@@ -334,13 +329,27 @@ class NodeLogStorage implements LogStorage {
     return target
   }
 
-  /** Resolves where no turn is under way; true until the next wait. */
-  async #betweenTurns(): Promise<void> {
+  /** Calls `act` where no turn is under way. Not after a wait for that: the next may begin before its caller goes on. */
+  async #betweenTurns(act: () => Promise<void> | void): Promise<void> {
     while (this.#committing !== undefined || this.#ownTurn !== undefined) {
       await (this.#committing ?? this.#ownTurn)?.catch(() => undefined)
     }
     if (this.#failure !== undefined) throw this.#failure
-    assert(this.#committing === undefined, 'log.between-turns', () => `turn ${this.#turn + 1}`)
+    await act()
+  }
+
+  async #commitOwn(write: GroupWrite): Promise<void> {
+    assert(
+      this.#committing === undefined && this.#ownTurn === undefined,
+      'log.between-turns',
+      () => `turn ${this.#turn + 1}`,
+    )
+    this.#ownTurn = this.#commit([write])
+    try {
+      await this.#ownTurn
+    } finally {
+      this.#ownTurn = undefined
+    }
   }
 
   async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {

@@ -24,6 +24,7 @@ export class SegmentFiles {
   readonly #open = new Map<string, OpenFile>()
   /** Directories of groups whose names are durable. */
   readonly #knownDirectories = new Set<GroupId>()
+  #closed = false
 
   constructor(files: Files, directory: string) {
     this.#files = files
@@ -142,7 +143,9 @@ export class SegmentFiles {
     return this.#files.list(this.#directory)
   }
 
+  /** What comes later is refused: to open a file is to create it, in a folder that may be another process's then. */
   async close(): Promise<void> {
+    this.#closed = true
     const open = [...this.#open]
     for (const [path, file] of open) this.#drop(path, file)
     assert(this.#open.size === 0, 'log.segments-closed', () => `${this.#open.size} are open`)
@@ -152,6 +155,7 @@ export class SegmentFiles {
   async #using<T>(groupId: GroupId, segment: number, use: (file: File) => Promise<T>): Promise<T> {
     assert(segment >= 1, 'log.segment-number', () => `${groupId}/${segment}`)
     const path = this.#path(groupId, segment)
+    if (this.#closed) throw new Error(`the storage is closed, and ${path} with it`)
     const open = this.#acquire(path)
     try {
       return await use(await open.opening)

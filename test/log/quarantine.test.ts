@@ -52,6 +52,23 @@ describe('a group that is put aside', () => {
     expect(again.lastMark(other).index).toBe(6)
   })
 
+  it('takes a turn of its own, whenever the next turn of the others begins', async () => {
+    // Each gap is one more microtask between the end of a turn and the next one's begin.
+    for (let gap = 0; gap < 8; gap++) {
+      const { log } = await damagedGroup()
+      const aside = log.quarantine(group, 'a cut segment')
+      let last = entries.at(-1)!
+      for (let turns = 0; turns < 200; turns++) {
+        last = entryAfter(last)
+        await log.commit([{ groupId: other, entries: [last] }])
+        for (let tick = 0; tick < gap; tick++) await Promise.resolve()
+      }
+      expect(await aside).toBe(`/data/quarantine/${group}.1`)
+      expect(log.lastMark(other).index).toBe(last.index)
+      await log.close()
+    }
+  })
+
   it('is kept to the last byte: its keys in a file, its segments next to it', async () => {
     const { disk, log } = await damagedGroup()
     await log.quarantine(group, 'a cut segment')

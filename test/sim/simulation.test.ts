@@ -64,6 +64,39 @@ describe('a simulated cluster', () => {
     expect(new Date()).toBeInstanceOf(Date)
   })
 
+  test('notices an assertion that broke where somebody only tries again', { timeout: 60_000 }, async () => {
+    const swallowing: Dress = (nodeId, env) => {
+      env.clock.setTimer(1000, () =>
+        env.logger.debug({ error: `LogAssertionError: assertion log.x failed: on ${nodeId}` }, 'again'),
+      )
+      return env
+    }
+    const { violation } = await runSeed(11, { durationMs: DURATION_MS, faults: [], dress: swallowing })
+    expect(violation?.law).toBe('internal-error')
+    expect(violation?.detail).toMatch(/assertion log\.x failed: on n\d/)
+  })
+
+  test('notices a node that writes after it has closed', { timeout: 60_000 }, async () => {
+    const late: Dress = (_nodeId, env) => ({
+      ...env,
+      disk: {
+        ...env.disk,
+        openStore: async (path) => {
+          const store = await env.disk.openStore(path)
+          const close = store.close.bind(store)
+          store.close = async () => {
+            await close()
+            void env.disk.files.remove('/data/something')
+          }
+          return store
+        },
+      },
+    })
+    const { violation } = await runSeed(2, { durationMs: DURATION_MS, faults: ['restart'], dress: late })
+    expect(violation?.law).toBe('internal-error')
+    expect(violation?.detail).toMatch('has closed and still writes to its disk')
+  })
+
   test('acknowledges, reads and elects, and is struck by faults', { timeout: 60_000 }, async () => {
     const { acknowledged, recordsRead, elections, faults, violation } = await runSeed(3)
     expect(violation, replay(3)).toBeUndefined()

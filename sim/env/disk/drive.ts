@@ -52,6 +52,8 @@ export class SimDrive {
   #fullUntilUs = 0
   #armedError: DriveWork | 'any' | undefined
   #armedFlips = 0
+  /** Changes to files that have begun and not ended. */
+  #changes = 0
 
   constructor(timeline: Timeline, random: RandomStream, speed: DriveSpeed, events: DriveEvents) {
     this.timeline = timeline
@@ -82,6 +84,22 @@ export class SimDrive {
   get isWriting(): boolean {
     for (const store of this.#stores.values()) if (store.isWriting) return true
     return false
+  }
+
+  /** A batch of LevelDB, or a change to a file or a name, is under way. */
+  get isChanging(): boolean {
+    return this.#changes > 0 || this.isWriting
+  }
+
+  /** Resolves when a change to a file or a name that begins now has its effect. */
+  change(life: Life, sync = false): Promise<void> {
+    this.#changes++
+    return new Promise((resolve) =>
+      life.after(this.delayUs(sync), () => {
+        this.#changes--
+        resolve()
+      }),
+    )
   }
 
   stallUntil(timeUs: number): void {
@@ -184,6 +202,7 @@ export class SimDrive {
 
   /** The process was killed; the machine runs on. */
   processEnded(): void {
+    this.#changes = 0
     for (const store of this.#stores.values()) store.processEnded()
     this.tree.processEnded(this.random)
   }

@@ -160,7 +160,7 @@ export class SimFiles implements Files {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await this.#delay()
+    await this.#drive.change(this.#life)
     this.#drive.tree.makeDirectory(path)
   }
 
@@ -170,7 +170,7 @@ export class SimFiles implements Files {
   }
 
   async open(path: string): Promise<File> {
-    await this.#delay()
+    await this.#drive.change(this.#life)
     const { tree } = this.#drive
     if (tree.at(parentOf(path)) !== 'directory') {
       throw new Error(`ENOENT: no such directory: ${parentOf(path)}`)
@@ -181,12 +181,12 @@ export class SimFiles implements Files {
   }
 
   async remove(path: string): Promise<void> {
-    await this.#delay()
+    await this.#drive.change(this.#life)
     this.#drive.tree.remove(path)
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#delay()
+    await this.#drive.change(this.#life)
     const { tree } = this.#drive
     if (tree.at(from) === undefined) throw new Error(`ENOENT: no such file or directory: ${from}`)
     if (tree.at(parentOf(to)) !== 'directory') throw new Error(`ENOENT: no such directory: ${parentOf(to)}`)
@@ -194,12 +194,12 @@ export class SimFiles implements Files {
   }
 
   async removeDirectory(path: string): Promise<void> {
-    await this.#delay()
+    await this.#drive.change(this.#life)
     this.#drive.tree.removeDirectory(path)
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await this.#delay(true)
+    await this.#drive.change(this.#life, true)
     if (this.#drive.tree.at(withoutSlash(path)) !== 'directory') {
       throw new Error(`ENOENT: no such directory: ${path}`)
     }
@@ -208,8 +208,8 @@ export class SimFiles implements Files {
     this.#drive.tree.syncDirectory(path)
   }
 
-  #delay(sync = false): Promise<void> {
-    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(sync), resolve))
+  #delay(): Promise<void> {
+    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(false), resolve))
   }
 }
 
@@ -235,7 +235,7 @@ class SimFile implements File {
   async write(chunks: readonly Uint8Array[], position: number): Promise<void> {
     this.#refuseClosed()
     const write = this.#content.begin(Buffer.concat(chunks), position)
-    await this.#delay()
+    await this.#drive.change(this.#life)
     const failure = this.#drive.takeFailure('write')
     if (failure !== undefined) {
       // What was written of it before the error is there.
@@ -248,7 +248,7 @@ class SimFile implements File {
   async sync(): Promise<void> {
     this.#refuseClosed()
     const mark = this.#content.dirtyMark()
-    await this.#delay(true)
+    await this.#drive.change(this.#life, true)
     const failure = this.#drive.takeFailure('sync')
     if (failure !== undefined) {
       this.#content.syncFailed(mark)
@@ -265,7 +265,7 @@ class SimFile implements File {
 
   async truncate(length: number): Promise<void> {
     this.#refuseClosed()
-    await this.#delay()
+    await this.#drive.change(this.#life)
     this.#content.truncate(length)
   }
 
@@ -274,8 +274,8 @@ class SimFile implements File {
     await this.#delay()
   }
 
-  #delay(sync = false): Promise<void> {
-    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(sync), resolve))
+  #delay(): Promise<void> {
+    return new Promise((resolve) => this.#life.after(this.#drive.delayUs(false), resolve))
   }
 
   #refuseClosed(): void {

@@ -172,6 +172,7 @@ export class Admission {
         return
       }
     } catch (error) {
+      if (this.#closed) return
       this.#node.fail(error instanceof Error ? error : new Error(String(error)))
       this.close()
     } finally {

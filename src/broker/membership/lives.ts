@@ -15,6 +15,7 @@ export class Lives {
   readonly #directory: string
   readonly #lives: Map<GroupId, number>
   #writing: Promise<void> = Promise.resolve()
+  #closed = false
 
   private constructor(files: Files, directory: string, lives: Map<GroupId, number>) {
     this.#files = files
@@ -38,13 +39,20 @@ export class Lives {
     return this.#lives.get(groupId) ?? 0
   }
 
-  /** Resolves when the life is on stable storage. A life never goes back. */
+  /** Resolves when the life is on stable storage; rejects after close(). A life never goes back. */
   raise(groupId: GroupId, life: number): Promise<void> {
+    if (this.#closed) return Promise.reject(new Error(`the lives in ${this.#directory} are closed`))
     if (life > this.of(groupId)) {
       this.#lives.set(groupId, life)
       this.#writing = this.#writing.then(() => this.#write())
     }
     return this.#writing
+  }
+
+  /** Afterwards nothing is written any more: the folder may be another process's then. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#writing.catch(() => undefined)
   }
 
   async #write(): Promise<void> {

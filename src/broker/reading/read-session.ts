@@ -1,10 +1,9 @@
 import type { Cancel, Clock, Sink } from '../../env/index.ts'
-import { LogAssertionError } from '../../log/index.ts'
 import type { IndexPoint, LogStorage, Offset } from '../../log/types.ts'
 import { asLogIndex, type Entry, type LogIndex } from '../../raft/types.ts'
 import { FlotillaError, sliceRecordSet, toRpcError } from '../../wire/index.ts'
 import type { ReadRequest, ReadResponse, RecordBatch } from '../../wire/messages.ts'
-import { AssertionError } from '../assert.ts'
+import { isBrokenInvariant } from '../assert.ts'
 import type { HostedPartition } from '../hosted-partition.ts'
 import { decodeRecordSpan, type RecordSpan } from '../partition/event.ts'
 
@@ -240,7 +239,7 @@ function missing(index: LogIndex): FlotillaError {
 /** Another replica may well have what this one's disk doesn't give. A broken assertion is no matter of the disk. */
 function unreadable(error: unknown): FlotillaError {
   if (error instanceof FlotillaError) return error
-  if (error instanceof AssertionError || error instanceof LogAssertionError)
+  if (isBrokenInvariant(error))
     return new FlotillaError('INTERNAL', `an invariant broke: ${error.message}`, { cause: error })
   return new FlotillaError('REPLICA_UNAVAILABLE', `this replica can't read its log: ${String(error)}`, {
     cause: error,

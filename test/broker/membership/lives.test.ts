@@ -37,6 +37,16 @@ describe('the lives that a node has in its groups', () => {
     expect(await readdir(directory)).toEqual(['lives'])
   })
 
+  it('are not written any more once they are closed: the folder may be another process’s then', async () => {
+    const lives = await Lives.open(files, directory)
+    const raising = lives.raise(asGroupId(1), 5)
+    await lives.close()
+    await rm(directory, { recursive: true })
+    await raising
+    await expect(lives.raise(asGroupId(1), 6)).rejects.toThrow('are closed')
+    await expect(readdir(directory)).rejects.toThrow('ENOENT')
+  })
+
   it('never go back', async () => {
     const lives = await Lives.open(files, directory)
     await lives.raise(asGroupId(1), 5)
