@@ -42,8 +42,11 @@ export interface BenchFigures {
 
 export const DEFAULT_SEEDS = 40
 export const DEFAULT_FIRST_SEED = 1000
-/** V8 compiles what runs often: a process is slower at first. These aren't counted. */
-const WARM_UP = { cluster: 6, core: 40 } as const
+/**
+ * V8 compiles what runs often, and whole clusters run so much code that this takes it a minute; a swarm's processes run
+ * hundreds of seeds. These aren't counted.
+ */
+const WARM_UP = { cluster: 60, core: 40 } as const
 const MIB = 1024 * 1024
 
 /** Three brokers, four partitions, thirty virtual seconds of load, all faults, no consumer group. */

@@ -29,6 +29,18 @@ describe('the simulation of cores', () => {
     expect(unused).toEqual([])
   })
 
+  test('waits for a follower that has 232 entries to get, one at a time over slow links, while it gets on', () => {
+    const { violations, virtualMs } = runCoreSimulation(5111)
+    expect(violations).toEqual([])
+    // Of which three seconds are chaos: more than the five that a cluster has to get on in.
+    expect(virtualMs).toBeGreaterThan(8000)
+  })
+
+  test('tells of a cluster that gets nowhere', () => {
+    const { violations } = runCoreSimulation(5111, { healMs: 1 })
+    expect(violations.map(({ law }) => law)).toEqual(['progress'])
+  })
+
   test('prints a summary, and nothing broken', () => {
     const lines: string[] = []
     expect(main(['--seeds', '20', '--first-seed', '500'], (line) => lines.push(line))).toBe(0)
