@@ -72,9 +72,27 @@ export interface TurnContext {
 export function planTurn(context: TurnContext, writes: readonly GroupWrite[]): TurnPlan {
   assert(context.turn >= 1, 'log.turn-number', () => `${context.turn}`)
   assert(writes.length > 0, 'log.turn-of-nothing', () => `turn ${context.turn}`)
-  const planner = new TurnPlanner(context)
+  const planner = new TurnPlanner(context, segmentThreshold(context.limits, writes))
   for (const write of writes) planner.add(write)
   return planner.finish()
+}
+
+/** Files that are synced at once: libuv has four threads unless it is told otherwise. */
+const FEW_FILES = 4
+/** In a turn that would write to more files, smaller payloads go to LevelDB, whose log takes them all with one sync. */
+const MANY_FILES_THRESHOLD_BYTES = 16 * 1024
+
+/**
+ * From how many bytes on a payload of this turn goes to a segment. A file that gets little costs its sync, and a turn of many
+ * groups waits for as many; LevelDB writes a byte several times, but later and all groups' together.
+ */
+export function segmentThreshold(limits: LogLimits, writes: readonly GroupWrite[]): number {
+  const usual = limits.segmentThresholdBytes
+  const files = new Set<GroupId>()
+  for (const { groupId, entries = [] } of writes) {
+    if (entries.some(({ payloadBytes }) => payloadBytes >= usual)) files.add(groupId)
+  }
+  return files.size <= FEW_FILES ? usual : Math.max(usual, MANY_FILES_THRESHOLD_BYTES)
 }
 
 /** Ends the last block of a write. */
@@ -96,12 +114,14 @@ interface GroupDraft {
 
 class TurnPlanner {
   readonly #context: TurnContext
+  readonly #segmentThresholdBytes: number
   readonly #operations: StoreOperation[] = []
   readonly #drafts = new Map<GroupId, GroupDraft>()
   readonly #sweeps: Sweep[] = []
 
-  constructor(context: TurnContext) {
+  constructor(context: TurnContext, segmentThresholdBytes: number) {
     this.#context = context
+    this.#segmentThresholdBytes = segmentThresholdBytes
   }
 
   add(write: GroupWrite): void {
@@ -250,7 +270,7 @@ class TurnPlanner {
           () => `group ${groupId}: entry ${entry.index} doesn't continue the digest of its predecessor`,
         )
       }
-      const inline = entry.payloadBytes < this.#context.limits.segmentThresholdBytes
+      const inline = entry.payloadBytes < this.#segmentThresholdBytes
       const value = inline ? encodeInlineEntry(entry) : this.#appendToSegment(draft, entry)
       this.#put(entryKey(groupId, entry.index), value)
       entryBytes += value.length
