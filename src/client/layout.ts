@@ -62,7 +62,11 @@ export function partitionOf(
   topicName: string,
   partition: number,
 ): PartitionMessage | undefined {
-  return layout.topics.get(topicName)?.partitions.find((message) => message.partition === partition)
+  const partitions = layout.topics.get(topicName)?.partitions
+  // They come in order; this is asked for with each batch.
+  const inPlace = partitions?.[partition]
+  if (inPlace?.partition === partition) return inPlace
+  return partitions?.find((message) => message.partition === partition)
 }
 
 function setAddress(addresses: Map<string, string>, { nodeId, address }: NodeMessage): void {

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import type { Cancel, Env } from '../../env/index.ts'
 import { FlotillaError } from '../../wire/index.ts'
 import type { Connections } from '../connections.ts'
-import { candidatesOf, partitionOf } from '../layout.ts'
+import { candidatesOf, partitionOf, type Layout } from '../layout.ts'
 import type { LayoutWatch } from '../layout-watch.ts'
 import { AppendLink } from './append-link.ts'
 import {
@@ -20,7 +20,20 @@ interface Lane {
   readonly sender: PartitionSender<PendingRecord>
   /** What has no answer yet, oldest first. */
   readonly out: Map<Batch<PendingRecord>, Sent>
-  cancelTimer: Cancel | undefined
+  timer: Timer | undefined
+  route: Route | undefined
+}
+
+interface Timer {
+  readonly wakeMs: number
+  readonly cancel: Cancel
+}
+
+/** Where a lane's batches go, as long as the layout and the attempt are these. */
+interface Route {
+  readonly layout: Layout
+  readonly attempt: number
+  readonly link: AppendLink
 }
 
 interface Sent {
@@ -83,8 +96,11 @@ export class Delivery {
   add(record: PendingRecord, partition: number): boolean {
     const lane = this.#laneOf(record.topic, partition)
     const { wire, size } = record.prepared
-    this.#dueNextTurn(lane)
-    return lane.sender.add(wire, size, record, this.#env.clock.nowMs(), record.deadlineMs)
+    const joins = lane.sender.isGathering
+    const closed = lane.sender.add(wire, size, record, this.#env.clock.nowMs(), record.deadlineMs)
+    // One that joins others changes nothing about when they leave.
+    if (closed || !joins) this.#dueNextTurn(lane)
+    return closed
   }
 
   flush(): void {
@@ -100,7 +116,7 @@ export class Delivery {
     if (this.#stopped) return
     this.#stopped = true
     for (const lane of this.#lanes) {
-      lane.cancelTimer?.()
+      lane.timer?.cancel()
       this.#settle(lane, lane.sender.stop(error))
     }
     for (const link of this.#links.values()) link.close()
@@ -113,7 +129,7 @@ export class Delivery {
     if (lane === undefined) {
       const place = `partition ${partition} of topic ${topic}`
       const sender = new PartitionSender<PendingRecord>({ ...this.#options, place })
-      lane = { topic, partition, sender, out: new Map(), cancelTimer: undefined }
+      lane = { topic, partition, sender, out: new Map(), timer: undefined, route: undefined }
       lanes.set(partition, lane)
       this.#lanes.add(lane)
     }
@@ -190,8 +206,9 @@ export class Delivery {
   }
 
   #leaveSilentNode(lane: Lane, nowMs: number): void {
+    const oldest = lane.out.values().next().value
+    if (oldest === undefined || nowMs < oldest.sentMs + SILENCE_MS) return
     const silent = [...lane.out].filter(([, { sentMs }]) => nowMs >= sentMs + SILENCE_MS)
-    if (silent.length === 0) return
     const { layout } = this.#watch
     const leaderNodeId = partitionOf(layout, lane.topic, lane.partition)?.leaderNodeId
     const leader = leaderNodeId === undefined ? undefined : layout.addresses.get(leaderNodeId)
@@ -201,10 +218,20 @@ export class Delivery {
     }
   }
 
-  #linkFor({ topic, partition, sender }: Lane): AppendLink {
-    const candidates = candidatesOf(this.#watch.layout, topic, partition)
-    const addresses = candidates.length > 0 ? candidates : this.#watch.addresses()
-    const address = addresses[sender.nodeAttempt % addresses.length]!
+  #linkFor(lane: Lane): AppendLink {
+    const { topic, partition, route } = lane
+    const { layout } = this.#watch
+    const attempt = lane.sender.nodeAttempt
+    if (route?.layout === layout && route.attempt === attempt) return route.link
+    const candidates = candidatesOf(layout, topic, partition)
+    if (candidates.length === 0) return this.#linkTo(this.#watch.addresses(), attempt)
+    const link = this.#linkTo(candidates, attempt)
+    lane.route = { layout, attempt, link }
+    return link
+  }
+
+  #linkTo(addresses: readonly string[], attempt: number): AppendLink {
+    const address = addresses[attempt % addresses.length]!
     let link = this.#links.get(address)
     if (link === undefined) {
       link = new AppendLink(this.#connections, address, () => this.#goOn())
@@ -219,16 +246,21 @@ export class Delivery {
     this.#held.clear()
   }
 
+  /** Most timers are overtaken by an answer, so one that comes too early stays: it finds nothing to do and is set anew. */
   #setTimer(lane: Lane): void {
-    lane.cancelTimer?.()
-    lane.cancelTimer = undefined
     if (this.#stopped || this.#due.has(lane)) return
     const nowMs = this.#env.clock.nowMs()
     const silenceMs = lane.out.size === 0 ? Infinity : nowMs + SILENCE_MS
     const wakeMs = Math.min(lane.sender.wakeMs() ?? Infinity, silenceMs)
+    if (lane.timer !== undefined && lane.timer.wakeMs <= wakeMs && wakeMs !== Infinity) return
+    lane.timer?.cancel()
+    lane.timer = undefined
     if (wakeMs === Infinity) return
-    const delayMs = Math.max(0, wakeMs - nowMs)
-    lane.cancelTimer = this.#env.clock.setTimer(delayMs, () => this.#dueNextTurn(lane))
+    const cancel = this.#env.clock.setTimer(Math.max(0, wakeMs - nowMs), () => {
+      lane.timer = undefined
+      this.#dueNextTurn(lane)
+    })
+    lane.timer = { wakeMs, cancel }
   }
 
   #settle(lane: Lane, settlements: readonly Settlement<PendingRecord>[]): void {

@@ -61,6 +61,8 @@ export interface Settlement<Ticket> {
   readonly outcome: BatchOutcome
 }
 
+const NOTHING: readonly never[] = []
+
 export class PartitionSender<Ticket> {
   readonly #options: SenderOptions
   readonly #accumulator: BatchAccumulator<Ticket>
@@ -92,6 +94,10 @@ export class PartitionSender<Ticket> {
   /** Nothing waits and nothing is under way. */
   get isIdle(): boolean {
     return this.#window.length === 0 && this.#accumulator.isEmpty
+  }
+  /** Records wait for company, or for room. */
+  get isGathering(): boolean {
+    return this.#accumulator.openedMs !== undefined
   }
   /** Which of the nodes that can serve the partition to try: 0 is the leader. */
   get nodeAttempt(): number {
@@ -192,7 +198,8 @@ export class PartitionSender<Ticket> {
   }
 
   /** Gives up what has waited for too long. */
-  expire(nowMs: number): Settlement<Ticket>[] {
+  expire(nowMs: number): readonly Settlement<Ticket>[] {
+    if ((this.#earliestDeadlineMs() ?? Infinity) > nowMs) return NOTHING
     const settlements: Settlement<Ticket>[] = []
     for (const batch of this.#window.filter(({ deadlineMs }) => deadlineMs <= nowMs)) {
       if (batch.out) {
@@ -214,16 +221,22 @@ export class PartitionSender<Ticket> {
 
   /** When to look again, if nothing happens before. */
   wakeMs(): number | undefined {
-    const times: number[] = []
-    if (this.#accumulator.deadlineMs !== undefined) times.push(this.#accumulator.deadlineMs)
-    for (const { deadlineMs } of this.#window) times.push(deadlineMs)
-    const room = !this.#draining && this.#outCount < this.#options.maxInFlightBatches
-    if (room && this.#window.some(({ out }) => !out)) times.push(this.#notBeforeMs)
-    else if (room && this.#accumulator.hasClosed) times.push(this.#notBeforeMs)
-    else if (room && this.#accumulator.openedMs !== undefined) {
-      times.push(Math.max(this.#notBeforeMs, this.#accumulator.openedMs + this.#options.lingerMs))
+    const deadlineMs = this.#earliestDeadlineMs()
+    if (deadlineMs === undefined) return undefined
+    if (this.#draining || this.#outCount >= this.#options.maxInFlightBatches) return deadlineMs
+    const { hasClosed, openedMs } = this.#accumulator
+    if (hasClosed || this.#window.some(({ out }) => !out)) return Math.min(deadlineMs, this.#notBeforeMs)
+    if (openedMs === undefined) return deadlineMs
+    return Math.min(deadlineMs, Math.max(this.#notBeforeMs, openedMs + this.#options.lingerMs))
+  }
+
+  /** Of all that waits or is out. */
+  #earliestDeadlineMs(): number | undefined {
+    let earliest = this.#accumulator.deadlineMs
+    for (const { deadlineMs } of this.#window) {
+      if (earliest === undefined || deadlineMs < earliest) earliest = deadlineMs
     }
-    return times.length === 0 ? undefined : Math.min(...times)
+    return earliest
   }
 
   /** Fails everything; nothing more is sent. */
