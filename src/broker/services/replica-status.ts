@@ -1,3 +1,4 @@
+import { isVoter } from '../../raft/index.ts'
 import type { Status } from '../../raft/types.ts'
 import type { ReplicaRoleName, ReplicaStatusMessage } from '../../wire/messages.ts'
 import type { Node } from '../node.ts'
@@ -51,7 +52,12 @@ function statusOf(
   }
 }
 
-function roleOf({ role, configuration, id }: Status): ReplicaRoleName {
+/** One that begins anew has no vote either, long before it has heard that it is a learner. */
+export function roleOf({
+  role,
+  configuration,
+  id,
+}: Pick<Status, 'role' | 'configuration' | 'id'>): ReplicaRoleName {
   switch (role) {
     case 'leader':
       return 'REPLICA_ROLE_LEADER'
@@ -59,7 +65,7 @@ function roleOf({ role, configuration, id }: Status): ReplicaRoleName {
     case 'pre-candidate':
       return 'REPLICA_ROLE_CANDIDATE'
     case 'follower':
-      return configuration.learners.includes(id) ? 'REPLICA_ROLE_LEARNER' : 'REPLICA_ROLE_FOLLOWER'
+      return isVoter(configuration, id) ? 'REPLICA_ROLE_FOLLOWER' : 'REPLICA_ROLE_LEARNER'
   }
 }
 
