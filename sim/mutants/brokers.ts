@@ -150,6 +150,8 @@ export const brokerMutants: readonly BrokerMutant[] = [
         put: 'if (foldedIndex >= 0) read.done(undefined)',
       },
     ],
+    // Of a leader whose disk is slower than the others': it knows more to be committed than it has folded.
+    { faults: ['disk-slow', 'disk-stall', 'slow-reader'], everyFault: true },
   ),
   broker(
     'read-beyond-watermark',
