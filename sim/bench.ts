@@ -36,8 +36,8 @@ export interface BenchFigures {
   readonly speedUp: number
   readonly cpuMsASeed: { readonly median: number; readonly p90: number; readonly most: number }
   readonly peakRssMiB: number
-  /** Of a line through the second half of the runs. */
-  readonly rssSlopeMiBPer1000Seeds: number
+  /** Of a line through the second half of the runs; undefined where these are too few for it to say anything. */
+  readonly rssSlopeMiBPer1000Seeds: number | undefined
 }
 
 export const DEFAULT_SEEDS = 40
@@ -48,6 +48,8 @@ export const DEFAULT_FIRST_SEED = 1000
  */
 const WARM_UP = { cluster: 60, core: 40 } as const
 const MIB = 1024 * 1024
+/** Resident memory goes up and down by a tenth from run to run. */
+const SLOPE_SEEDS = 400
 
 /** Three brokers, four partitions, thirty virtual seconds of load, all faults, no consumer group. */
 const CLUSTER: PlanOptions = { nodes: 3, partitions: 4, members: 0, durationMs: 30_000 }
@@ -100,7 +102,10 @@ export function figuresOf(runs: readonly BenchRun[], firstSeed: number): BenchFi
     speedUp: sum((run) => run.virtualMs) / cpuMs,
     cpuMsASeed: { median: at(0.5), p90: at(0.9), most: at(1) },
     peakRssMiB: Math.max(...runs.map((run) => run.peakRssBytes)) / MIB,
-    rssSlopeMiBPer1000Seeds: (1000 * slopeOf(runs.slice(runs.length >> 1).map((run) => run.rssBytes))) / MIB,
+    rssSlopeMiBPer1000Seeds:
+      runs.length < SLOPE_SEEDS
+        ? undefined
+        : (1000 * slopeOf(runs.slice(runs.length >> 1).map((run) => run.rssBytes))) / MIB,
   }
 }
 
@@ -128,7 +133,10 @@ function table(cluster: BenchFigures, core: BenchFigures): string {
     ['events a second', ({ eventsASecond }) => whole(eventsASecond)],
     ['virtual time over real', ({ speedUp }) => whole(speedUp)],
     ['peak memory, MiB', ({ peakRssMiB }) => whole(peakRssMiB)],
-    ['growth, MiB per 1,000 seeds', ({ rssSlopeMiBPer1000Seeds }) => whole(rssSlopeMiBPer1000Seeds)],
+    [
+      'growth, MiB per 1,000 seeds',
+      ({ rssSlopeMiBPer1000Seeds: slope }) => (slope === undefined ? `from ${SLOPE_SEEDS} on` : whole(slope)),
+    ],
   ]
   const line = (name: string, left: string, right: string): string =>
     `${name.padEnd(30)}${left.padStart(16)}${right.padStart(16)}`

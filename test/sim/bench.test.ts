@@ -26,11 +26,15 @@ describe('the figures of a benchmark', () => {
   })
 
   test('show memory that grows with every seed, whatever it took to warm up', () => {
-    const first = [run(1, 100 * MIB), run(1, 300 * MIB), run(1, 400 * MIB)]
-    const then = [500, 502, 504].map((mib) => run(1, mib * MIB, mib * MIB))
+    const first = Array.from({ length: 200 }, (_, at) => run(1, at * MIB))
+    const then = Array.from({ length: 200 }, (_, at) => (500 + 2 * at) * MIB).map((rss) => run(1, rss, rss))
     const figures = figuresOf([...first, ...then], 1)
     expect(figures.rssSlopeMiBPer1000Seeds).toBeCloseTo(2000)
-    expect(figures.peakRssMiB).toBe(504)
+    expect(figures.peakRssMiB).toBe(898)
+  })
+
+  test('say nothing of growth by a few runs', () => {
+    expect(figuresOf([run(1, 1), run(1, 2), run(1, 3)], 1).rssSlopeMiBPer1000Seeds).toBeUndefined()
   })
 
   test('have no growth where memory goes up and down', () => {
