@@ -112,4 +112,25 @@ describe('a three-node cluster keeps what it acknowledged', () => {
     expect(traffic.failures.map(String)).toEqual([])
     expectKept(traffic.acknowledged, await readAll(client, 'events'))
   })
+
+  // Its deadline is far away: a caller who must wait for that would wait longer than the test may take.
+  test('and soon says so where the node that was named does not take over', { timeout: 30_000 }, async () => {
+    cluster = await startTestCluster()
+    const client = await cluster.connect()
+    const topic = await client.topics.create('events', { partitions: 1 })
+    const leader = topic.partitions[0]?.leaderNodeId ?? ''
+    const target = cluster.nodeIds.find((nodeId) => nodeId !== leader) ?? ''
+    await cluster.stopNode(target, { handOver: false })
+    await expect(
+      client.cluster.transferLeadership('events', 0, { to: target, timeoutMs: 55_000 }),
+    ).rejects.toMatchObject({
+      reason: 'UNKNOWN_OUTCOME',
+      message: expect.stringContaining(
+        `node ${target} did not take over partition 0 of "events" in time, so it stays with node ${leader}`,
+      ) as string,
+    })
+    await using producer = client.producer()
+    await producer.send({ topic: 'events', value: 'goes on' })
+    expect((await client.topics.describe('events')).partitions[0]?.leaderNodeId).toBe(leader)
+  })
 })

@@ -29,6 +29,11 @@ import { describeReplicas, withLag } from './replica-status.ts'
 
 /** A node that doesn't answer by then is left out of a description. */
 const DESCRIBE_MS = 2000
+/**
+ * Whoever shall lead has one election timeout in which to catch up and stand (thesis §3.10), then the leader goes on. Some more
+ * until this node has heard of it.
+ */
+const TRANSFER_MS = 3000
 
 /** flotilla.v1.ClusterService, and the calls between nodes that go with it. */
 export class ClusterService {
@@ -154,9 +159,14 @@ export class ClusterService {
       throw new FlotillaError('INVALID_ARGUMENT', `${name} has one replica, so nobody else can lead it`)
     }
     hosted.replica.step({ type: 'transfer', to: target === undefined ? undefined : asNodeId(target) })
-    const next = await this.#node.leaders.waitFor(groupId, deadlineMs, call.signal, this.#node.nodeId)
-    if (next === undefined)
-      throw new FlotillaError('UNKNOWN_OUTCOME', `nobody took over ${name} before the deadline`)
-    return { leaderNodeId: next, term: this.#node.leaders.get(groupId)?.term ?? 0 }
+    const untilMs = Math.min(deadlineMs, this.#clock.nowMs() + TRANSFER_MS)
+    const next = await this.#node.leaders.waitFor(groupId, untilMs, call.signal, this.#node.nodeId)
+    if (next !== undefined) return { leaderNodeId: next, term: this.#node.leaders.get(groupId)?.term ?? 0 }
+    // Not retried by the client: while somebody else shall lead nothing is appended.
+    throw new FlotillaError(
+      'UNKNOWN_OUTCOME',
+      `${target === undefined ? 'nobody took' : `node ${target} did not take`} over ${name} in time, so it stays with node ${leader} for now; flotilla cluster describe shows which replicas are reachable and how far they lag`,
+      { retryable: false },
+    )
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { asGroupId, defaultLogLimits, type GroupWrite } from '../../src/log/index.ts'
-import { segmentThreshold } from '../../src/log/turn.ts'
+import { segmentThreshold } from '../../src/log/segment-threshold.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
 import { bytesOf, emptySnapshot, entryAfter, flat } from './entries.ts'
 import { allEntries, openLog, testEnv } from './storage-env.ts'
