@@ -37,6 +37,8 @@ export function desiredMetadataMembers(
   return {
     voters: nodes.slice(0, voters),
     learners: nodes.slice(voters),
+    // A node that was removed isn't listed any more: newcomers refuse what it sends, and nobody else asks it for changes.
+    mayLeadUntilGone: false,
     lifeOf: (id) => state.metadataLives.get(id) ?? 0,
   }
 }

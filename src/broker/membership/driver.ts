@@ -22,9 +22,11 @@ interface Watch {
   syncTo: { readonly term: Term; readonly index: LogIndex } | undefined
   isAsking: boolean
   isReporting: boolean
+  handOverAgainMs: number
 }
 
 const CONFIRM_MS = 2000
+const HAND_OVER_MS = 2000
 
 /**
  * Brings the groups that this node leads to the members that they shall have, one change at a time, and tells the
@@ -59,6 +61,7 @@ export class MembershipDriver {
       syncTo: undefined,
       isAsking: false,
       isReporting: false,
+      handOverAgainMs: 0,
     })
   }
 
@@ -93,10 +96,22 @@ export class MembershipDriver {
           this.#logger.debug({ group: groupId, changes, reason: result.detail }, 'members can not change now')
         return
       }
+      case 'handOver':
+        this.#handOver(replica, watch)
+        return
       case 'reached':
         if (this.#host.targetOf(groupId) === undefined) this.#watched.delete(groupId)
         else void this.#report(replica, watch)
     }
+  }
+
+  /** While it is tried nothing is decided, so not all the time. */
+  #handOver(replica: Replica, watch: Watch): void {
+    const nowMs = this.#clock.nowMs()
+    if (nowMs < watch.handOverAgainMs) return
+    watch.handOverAgainMs = nowMs + HAND_OVER_MS
+    this.#logger.info({ group: replica.groupId }, 'leadership is handed over by one that shall go')
+    replica.step({ type: 'transfer', to: undefined })
   }
 
   #isSynced(groupId: GroupId, term: Term, watch: Watch): boolean {

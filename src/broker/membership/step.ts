@@ -5,6 +5,8 @@ import type { Configuration, ConfigurationChange, MemberChange, NodeId, Status }
 export interface DesiredMembers {
   readonly voters: readonly NodeId[]
   readonly learners: readonly NodeId[]
+  /** Default true. False: a leader that shall go and can't yet hands over to one that stays. */
+  readonly mayLeadUntilGone?: boolean
   lifeOf(id: NodeId): number
 }
 
@@ -18,6 +20,8 @@ export type MembershipStep =
   /** A change is under way, or a newcomer has to catch up first. */
   | { readonly type: 'wait' }
   | { readonly type: 'change'; readonly change: ConfigurationChange }
+  /** Another one shall lead while newcomers catch up. */
+  | { readonly type: 'handOver' }
   | { readonly type: 'reached' }
 
 /** A learner that lacks no more than so many entries may vote: it has them before anybody notices. */
@@ -71,7 +75,10 @@ function exchangeVoters(
     ...strangers.map(remove),
   ]
   if (changes.length > 0) return change(changes)
-  return coming.length === 0 && going.length === 0 ? { type: 'reached' } : WAIT
+  if (coming.length === 0 && going.length === 0) return { type: 'reached' }
+  const staysAndKnowsAll = (id: NodeId): boolean => desired.voters.includes(id) && isCaughtUp(group, id)
+  const mustHandOver = desired.mayLeadUntilGone === false && !wanted.includes(group.id)
+  return mustHandOver && now.voters.some(staysAndKnowsAll) ? { type: 'handOver' } : WAIT
 }
 
 /** It has answered lately and has, but for what is on its way, everything. The leader itself has. */

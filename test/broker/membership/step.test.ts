@@ -46,7 +46,7 @@ class Group {
   }
 
   /** Takes the step as the core does, through the joint phase; the leader goes where its vote went. */
-  take(desired: DesiredMembers): 'changed' | 'reached' | 'wait' {
+  take(desired: DesiredMembers): 'changed' | 'reached' | 'wait' | 'handOver' {
     const step = nextMembershipStep(this.progress(), desired)
     if (step.type !== 'change') return step.type
     const next = nextConfiguration(this.configuration, step.change)
@@ -147,6 +147,26 @@ describe('the members of a group', () => {
         ],
       },
     })
+  })
+
+  it('are led by one that stays while a newcomer lags, where whoever goes may not lead until then', () => {
+    const present = new Map(['n1', 'n2', 'n3'].map((id) => [id, 0]))
+    const group = new Group(['n1', 'n2', 'n3'], present)
+    const desired = desiredOf(['n4', 'n2', 'n3'], [], new Map())
+    const strict = { ...desired, mayLeadUntilGone: false }
+    expect(group.take(strict)).toBe('changed')
+    expect(group.take(desired)).toBe('wait')
+    expect(group.take(strict)).toBe('handOver')
+    // Nobody who stays has everything.
+    present.delete('n2')
+    present.delete('n3')
+    expect(group.take(strict)).toBe('wait')
+    // Another one leads, or the newcomer is there.
+    present.set('n2', 0).set('n3', 0)
+    expect(nextMembershipStep({ ...group.progress(), id: asNodeId('n2') }, strict)).toEqual({ type: 'wait' })
+    present.set('n4', 0)
+    expect(group.take(strict)).toBe('changed')
+    expect(group.configuration.voters.toSorted()).toEqual(['n2', 'n3', 'n4'])
   })
 
   it('have a wiped voter as a learner before anything else', () => {
