@@ -132,7 +132,10 @@ function servicesOf(env: Env, config: ServerConfig, tuning: Tuning, node: Node):
   const log = new LogService(node, calls, router, streams, env.clock, tuning)
   const topics = new TopicService(node, calls, env.clock, env.random)
   const membership = new MembershipService(node, calls, config.clusterName)
-  const cluster = new ClusterService(node, calls, streams, env.clock, config.clusterName)
+  const cluster = new ClusterService(node, calls, streams, env.clock, {
+    clusterName: config.clusterName,
+    transferMs: tuning.transferMs,
+  })
   const coordinator = new GroupCoordinator(node, env.clock, env.logger)
   const groups = groupServiceOf(env, node, calls, log, streams, coordinator)
   const entries = new EntryService(node.storage)

@@ -24,6 +24,11 @@ export interface Tuning {
   readonly shutdownMs: number
   /** The longest that a node keeps an append waiting for its outcome. */
   readonly appendTimeoutMs: number
+  /**
+   * For so long a transfer of leadership is waited for. Whoever shall lead has one election timeout in which to catch up and
+   * stand (thesis §3.10), then the leader goes on; the rest is for hearing of it.
+   */
+  readonly transferMs: number
 }
 
 const KIB = 1024
@@ -33,11 +38,13 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
   const tickMs = limits.tickMs ?? 50
   const ticks = (milliseconds: number): number => Math.max(1, Math.round(milliseconds / tickMs))
   const windowBytes = limits.windowBytes ?? 4 * MIB
+  const electionTimeoutMs = limits.electionTimeoutMs ?? 500
   return {
     tickMs,
+    transferMs: Math.max(3000, 3 * electionTimeoutMs),
     raft: {
       ...defaultRaftConfig(nodeId),
-      electionTicks: ticks(limits.electionTimeoutMs ?? 500),
+      electionTicks: ticks(electionTimeoutMs),
       heartbeatTicks: ticks(limits.heartbeatMs ?? 100),
       stalledDiskTicks: ticks(limits.stalledDiskMs ?? 5000),
       windowBytes,

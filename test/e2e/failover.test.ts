@@ -126,7 +126,7 @@ describe('a three-node cluster keeps what it acknowledged', () => {
     ).rejects.toMatchObject({
       reason: 'UNKNOWN_OUTCOME',
       message: expect.stringContaining(
-        `node ${target} did not take over partition 0 of "events" in time, so it stays with node ${leader}`,
+        `node ${target} did not take over partition 0 of "events" in time, and node ${leader} leads it still`,
       ) as string,
     })
     await using producer = client.producer()

@@ -29,11 +29,6 @@ import { describeReplicas, withLag } from './replica-status.ts'
 
 /** A node that doesn't answer by then is left out of a description. */
 const DESCRIBE_MS = 2000
-/**
- * Whoever shall lead has one election timeout in which to catch up and stand (thesis §3.10), then the leader goes on. Some more
- * until this node has heard of it.
- */
-const TRANSFER_MS = 3000
 
 /** flotilla.v1.ClusterService, and the calls between nodes that go with it. */
 export class ClusterService {
@@ -41,10 +36,18 @@ export class ClusterService {
   readonly #calls: MetadataCalls
   readonly #clock: Clock
   readonly #clusterName: string
+  readonly #transferMs: number
   readonly #streams: OpenStreams
   readonly #watchers = new Set<Sink<WatchLayoutResponse>>()
 
-  constructor(node: Node, calls: MetadataCalls, streams: OpenStreams, clock: Clock, clusterName: string) {
+  constructor(
+    node: Node,
+    calls: MetadataCalls,
+    streams: OpenStreams,
+    clock: Clock,
+    { clusterName, transferMs }: { readonly clusterName: string; readonly transferMs: number },
+  ) {
+    this.#transferMs = transferMs
     this.#streams = streams
     this.#node = node
     this.#calls = calls
@@ -159,13 +162,15 @@ export class ClusterService {
       throw new FlotillaError('INVALID_ARGUMENT', `${name} has one replica, so nobody else can lead it`)
     }
     hosted.replica.step({ type: 'transfer', to: target === undefined ? undefined : asNodeId(target) })
-    const untilMs = Math.min(deadlineMs, this.#clock.nowMs() + TRANSFER_MS)
+    const untilMs = Math.min(deadlineMs, this.#clock.nowMs() + this.#transferMs)
     const next = await this.#node.leaders.waitFor(groupId, untilMs, call.signal, this.#node.nodeId)
     if (next !== undefined) return { leaderNodeId: next, term: this.#node.leaders.get(groupId)?.term ?? 0 }
+    const nobody = target === undefined ? 'nobody took' : `node ${target} did not take`
+    const now = hosted.replica.isLeader ? `node ${leader} leads it still` : 'nobody is known to lead it yet'
     // Not retried by the client: while somebody else shall lead nothing is appended.
     throw new FlotillaError(
       'UNKNOWN_OUTCOME',
-      `${target === undefined ? 'nobody took' : `node ${target} did not take`} over ${name} in time, so it stays with node ${leader} for now; flotilla cluster describe shows which replicas are reachable and how far they lag`,
+      `${nobody} over ${name} in time, and ${now}; flotilla cluster describe shows which replicas are reachable and how far they lag`,
       { retryable: false },
     )
   }
