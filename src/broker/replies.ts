@@ -36,7 +36,11 @@ export class PendingReplies<Result> {
   add(index: LogIndex, term: Term, replies: readonly Provisional<Result>[]): void {
     const last = this.#waiting.at(-1)
     assert(last === undefined || index >= last.index, 'replies.ascending')
-    this.#waiting.push({ index, term, replies: replies.map((each) => ({ ...each, answered: false })) })
+    this.#waiting.push({
+      index,
+      term,
+      replies: replies.map(({ reply, result }) => ({ reply, result, answered: false })),
+    })
   }
 
   /** The entry at `index`, committed with `term`, is folded, and so is all before it. */

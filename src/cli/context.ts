@@ -56,7 +56,10 @@ export interface CliContext {
   nowMs(): number
   /** Milliseconds since 1970. */
   wallMs(): number
-  /** Resolves after `delayMs`, or at once when `signal` is aborted; never rejects. */
+  /**
+   * Resolves after `delayMs`, or at once when `signal` is aborted; never rejects. With 0: once the event loop has seen to
+   * what is there.
+   */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>
   /** Whether nothing listens at HOST:PORT: a connection is refused at once. */
   refusesConnections(address: string): Promise<boolean>

@@ -82,6 +82,7 @@ function refusesConnections(address: string): Promise<boolean> {
 
 function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve()
+  if (delayMs === 0) return new Promise((resolve) => setImmediate(resolve))
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer)

@@ -299,6 +299,13 @@ export class FakeCluster {
     return {
       producerId: 'p',
       enqueue,
+      produce: (record, report) => {
+        enqueue(record).acknowledged.then(
+          (acknowledgement) => report(undefined, acknowledgement),
+          (error: unknown) => report(error as FlotillaError, undefined),
+        )
+        return undefined
+      },
       send: (record) => enqueue(record).acknowledged,
       flush,
       close: flush,

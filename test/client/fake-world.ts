@@ -11,6 +11,8 @@ interface Event {
  * they settle runs in between. So nothing waits for real, and every run is the same.
  */
 export class FakeClock implements Clock {
+  /** Gets what an event throws, in place of the process. */
+  onUncaught: ((error: unknown) => void) | undefined
   #nowMs = 0
   #order = 0
   #events: Event[] = []
@@ -53,8 +55,13 @@ export class FakeClock implements Clock {
     if (next === undefined) return
     this.#events = this.#events.filter((event) => event !== next)
     this.#nowMs = Math.max(this.#nowMs, next.atMs)
-    next.run()
     if (this.#events.length > 0) this.#start()
+    try {
+      next.run()
+    } catch (error) {
+      if (this.onUncaught === undefined) throw error
+      this.onUncaught(error)
+    }
   }
 }
 

@@ -223,7 +223,8 @@ describe('a room gate', () => {
         expect(bytes <= maxBytes || inside.length === 1).toBe(true)
       }
       sizes.forEach((size, index) => {
-        if (gate.enter(size, () => enter(index))) enter(index)
+        if (gate.enter(size)) enter(index)
+        else gate.wait(size, () => enter(index))
       })
       while (inside.length > 0) gate.leave(inside.shift()!)
       expect(entered).toEqual(sizes.map((_, index) => index))
@@ -232,22 +233,23 @@ describe('a room gate', () => {
   it('lets many thousand wait without growing slow', () => {
     const gate = new RoomGate(1)
     let entered = 0
-    gate.enter(1, () => {})
-    for (let index = 0; index < 200_000; index++) gate.enter(1, () => entered++)
+    gate.enter(1)
+    for (let index = 0; index < 200_000; index++) gate.wait(1, () => entered++)
     for (let index = 0; index < 200_000; index++) gate.leave(1)
     expect(entered).toBe(200_000)
   })
   it('lets pass at once, one after the other, those who have given up meanwhile', () => {
     const gate = new RoomGate(1)
-    gate.enter(1, () => {})
-    for (let index = 0; index < 50_000; index++) gate.enter(1, () => gate.leave(1))
+    gate.enter(1)
+    for (let index = 0; index < 50_000; index++) gate.wait(1, () => gate.leave(1))
     gate.leave(1)
-    expect(gate.enter(1, () => {})).toBe(true)
+    expect(gate.enter(1)).toBe(true)
   })
   it('opens for all at an end', () => {
     const gate = new RoomGate(1)
     let entered = 0
-    for (let index = 0; index < 3; index++) gate.enter(5, () => entered++)
+    expect(gate.enter(5)).toBe(true)
+    for (let index = 0; index < 2; index++) gate.wait(5, () => entered++)
     gate.open()
     expect(entered).toBe(2)
   })

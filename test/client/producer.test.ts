@@ -1,6 +1,6 @@
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { AbortError, type ProducerOptions } from '../../src/client/index.ts'
+import { AbortError, type DeliveryReport, type ProducerOptions } from '../../src/client/index.ts'
 import { FlotillaError, LIMITS } from '../../src/wire/index.ts'
 import { clientOf, failureOf, offsetsOf, startBroker, valuesOf } from './fixture.ts'
 import { until } from './fake-world.ts'
@@ -283,6 +283,65 @@ describe('batching', () => {
     )
     const routed = await producer.send({ topic: 'orders', key: 'other', routingKey: 'k', value: 'v' })
     expect(new Set([...sent, routed].map(({ partition }) => partition)).size).toBe(1)
+  })
+})
+
+describe('delivery reports', () => {
+  const reportsOf = (): { reports: unknown[]; report: DeliveryReport } => {
+    const reports: unknown[] = []
+    return {
+      reports,
+      report: (error, acknowledgement) => reports.push(error?.reason ?? acknowledgement?.offset),
+    }
+  }
+
+  it('tell a failure, and never before the call has returned', async () => {
+    const { producer } = await started()
+    await producer.send(record('first'))
+    const { reports, report } = reportsOf()
+    void producer.produce({ topic: 'orders', partition: 77, value: 'v' }, report)
+    void producer.produce({ topic: 'no such name!', value: 'v' }, report)
+    expect(reports).toEqual([])
+    await producer.flush()
+    expect(reports).toEqual(['UNKNOWN_PARTITION', 'INVALID_NAME'])
+    await producer.close()
+    void producer.produce(record('late'), report)
+    await producer.flush()
+    expect(reports[2]).toBe('INVALID_ARGUMENT')
+  })
+  it('tell each acknowledgement once, in order', async () => {
+    const { broker, producer } = await started()
+    const { reports, report } = reportsOf()
+    for (const value of ['a', 'b', 'c']) void producer.produce(record(value), report)
+    await producer.flush()
+    expect(reports).toEqual([0, 1, 2])
+    expect(valuesOf(broker, 'orders')).toEqual(['a', 'b', 'c'])
+  })
+  it('that throw stop no other, and are told as uncaught', async () => {
+    const { broker, producer } = await started()
+    const thrown: unknown[] = []
+    broker.clock.onUncaught = (error) => thrown.push(error)
+    const { reports, report } = reportsOf()
+    const bug = new Error('a bug of the user')
+    void producer.produce(record('a'), () => {
+      throw bug
+    })
+    void producer.produce(record('b'), report)
+    await producer.flush()
+    expect(reports).toEqual([1])
+    await until(broker.clock, () => thrown.length === 1)
+    expect(thrown).toEqual([bug])
+  })
+  it('come with a promise to wait for where there is no room', async () => {
+    const { producer } = await started({ maxInFlightBytes: 10 })
+    const { reports, report } = reportsOf()
+    expect(producer.produce(record('0123456'), report)).toBeUndefined()
+    const room = producer.produce(record('0123456'), report)
+    expect(room).toBeInstanceOf(Promise)
+    await room
+    expect(reports).toEqual([0])
+    await producer.flush()
+    expect(reports).toEqual([0, 1])
   })
 })
 

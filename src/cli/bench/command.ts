@@ -130,7 +130,7 @@ function registerAppend(bench: Command, world: BenchContext): void {
     )
     .option(
       '--in-flight <n>',
-      'records without an acknowledgement at once (default: 256 with single; 4096 or 8 MiB with batched)',
+      'records without an acknowledgement at once (default: 256 with single; 16384 or 8 MiB with batched)',
       wholeNumber(1, 1_000_000),
     )
     .option(

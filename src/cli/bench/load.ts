@@ -36,6 +36,11 @@ type Clock = Pick<CliContext, 'nowMs' | 'sleep'>
 /** Slots whose records failed are used again after this, so that a node that is down isn't asked without pause. */
 const pauseAfterErrorMs = 100
 const tickMs = 1
+/**
+ * After so many records the event loop has a turn, as in any program whose records come from somewhere. Else all the
+ * records of an acknowledged batch were made before the first of them left, and nothing was done beside anything else.
+ */
+const mostAtOnce = 512
 
 /** Keeps a target under load from `start` to `stop`, and measures in between. */
 export class Load {
@@ -43,6 +48,8 @@ export class Load {
   readonly #settings: LoadSettings
   readonly #target: LoadTarget
   readonly #stopped = new AbortController()
+  /** The same, without a look at the signal for each record. */
+  #isStopped = false
   #pacer: Pacer | undefined
   #sent = 0
   #unanswered = 0
@@ -50,6 +57,8 @@ export class Load {
   /** Slots that rest after an error. */
   #resting = 0
   #sending = false
+  #sentAtOnce = 0
+  #yielding = false
   #errors = 0
   #firstError: unknown
   #latency = new LatencyHistogram()
@@ -100,6 +109,7 @@ export class Load {
 
   /** Sends nothing more; resolves when all is answered, or after `patienceMs`. */
   async stop(patienceMs: number): Promise<void> {
+    this.#isStopped = true
     this.#stopped.abort()
     if (this.#unanswered === 0) return
     const drained = new AbortController()
@@ -132,14 +142,24 @@ export class Load {
     if (this.#sending) return
     this.#sending = true
     try {
-      while (!this.#stopped.signal.aborted && this.#hasRoom()) {
+      while (!this.#isStopped && !this.#yielding && this.#hasRoom()) {
         const nowMs = this.#clock.nowMs()
         if (this.#pacer !== undefined && this.#sent >= this.#pacer.dueCount(nowMs)) break
         this.#sendOne(nowMs)
+        if (++this.#sentAtOnce === mostAtOnce) this.#yield()
       }
     } finally {
       this.#sending = false
     }
+  }
+
+  #yield(): void {
+    this.#sentAtOnce = 0
+    this.#yielding = true
+    void this.#clock.sleep(0, this.#stopped.signal).then(() => {
+      this.#yielding = false
+      this.#send()
+    })
   }
 
   #hasRoom(): boolean {
@@ -166,7 +186,7 @@ export class Load {
       this.#errors++
       this.#rest()
     }
-    if (this.#unanswered === 0 && this.#stopped.signal.aborted) this.#onDrained?.()
+    if (this.#unanswered === 0 && this.#isStopped) this.#onDrained?.()
   }
 
   #isInWindow(ms: number): boolean {

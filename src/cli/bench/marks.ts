@@ -55,7 +55,7 @@ export const marks: readonly Mark[] = [
     better: 'more',
     first: [100_000],
     goal: [200_000],
-    isOf: called('batched-1KiB-p1-f4096'),
+    isOf: called('batched-1KiB-p1-f8192'),
     measure: ofAppend(({ recordsPerSecond }) => [recordsPerSecond]),
   },
   {
@@ -64,7 +64,7 @@ export const marks: readonly Mark[] = [
     better: 'more',
     first: [400_000],
     goal: [1_000_000],
-    isOf: called('batched-100B-p1-f4096'),
+    isOf: called('batched-100B-p1-f16384'),
     measure: ofAppend(({ recordsPerSecond }) => [recordsPerSecond]),
   },
   {

@@ -54,7 +54,7 @@ export type AppendCase = Pick<
   'mode' | 'sizeBytes' | 'partitions' | 'inFlight' | 'ratePerSecond'
 >
 
-const batchedRecords = 4096
+const batchedRecords = 16_384
 /** More only makes the queue longer: a few batches on their way keep all nodes busy. */
 const batchedBytes = 8 * 1024 * kibibyte
 
@@ -108,7 +108,7 @@ export const appendCases: readonly AppendCase[] = [
   paced(1000, 1000),
 ]
 
-/** batched-1KiB-p1-f4096: mode, size of a value, partitions, in flight. rate-10000-1KiB-p100: at a fixed rate. */
+/** batched-1KiB-p1-f8192: mode, size of a value, partitions, in flight. rate-10000-1KiB-p100: at a fixed rate. */
 export function appendName({ mode, sizeBytes, partitions, inFlight, ratePerSecond }: AppendCase): string {
   const size = sizeBytes % kibibyte === 0 ? `${sizeBytes / kibibyte}KiB` : `${sizeBytes}B`
   return ratePerSecond === undefined

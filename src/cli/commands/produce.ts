@@ -134,21 +134,15 @@ async function hand(
   stop: AbortController,
 ): Promise<void> {
   const bytes = byteLength(record.key) + byteLength(record.value)
-  const { room, acknowledged } = producer.enqueue(record)
   tally.sent(line)
-  acknowledged.then(
-    (acknowledgement) => tally.acknowledged(bytes, acknowledgement.partition),
-    (error: unknown) => {
+  await producer.produce(record, (error, acknowledgement) => {
+    if (acknowledgement !== undefined) {
+      tally.acknowledged(bytes, acknowledgement.partition)
+    } else {
       tally.failed(line, error)
       stop.abort()
-    },
-  )
-  try {
-    await room
-  } catch {
-    // `acknowledged` fails with the same error and is where it is counted.
-    stop.abort()
-  }
+    }
+  })
 }
 
 function byteLength(bytes: Bytes | undefined): number {

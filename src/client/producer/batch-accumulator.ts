@@ -26,6 +26,8 @@ export class BatchAccumulator<Ticket> {
   readonly #limits: BatchLimits
   readonly #closed: ClosedBatch<Ticket>[] = []
   #open: OpenBatch<Ticket> | undefined
+  /** Of the batch before: the next one will need as much, and growing step by step copies all of it once more. */
+  #lastBytes = 1024
 
   constructor(limits: BatchLimits) {
     this.#limits = limits
@@ -54,7 +56,7 @@ export class BatchAccumulator<Ticket> {
       closed = true
     }
     this.#open ??= {
-      builder: new RecordSetBuilder(Math.max(1024, size.framedBytes)),
+      builder: new RecordSetBuilder(Math.max(this.#lastBytes, size.framedBytes)),
       tickets: [],
       deadlineMs,
       openedMs: nowMs,
@@ -70,6 +72,7 @@ export class BatchAccumulator<Ticket> {
   close(): void {
     if (this.#open === undefined) return
     const { builder, tickets, deadlineMs } = this.#open
+    this.#lastBytes = builder.byteLength
     this.#closed.push({ records: builder.finish(), tickets, deadlineMs })
     this.#open = undefined
   }

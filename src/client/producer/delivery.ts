@@ -13,6 +13,7 @@ import {
   type Settlement,
 } from './partition-sender.ts'
 import type { PendingRecord } from './pending-record.ts'
+import type { PreparedRecord } from './record.ts'
 
 interface Lane {
   readonly topic: string
@@ -93,11 +94,10 @@ export class Delivery {
   }
 
   /** True: that closed a batch. */
-  add(record: PendingRecord, partition: number): boolean {
+  add(record: PendingRecord, { wire, size }: PreparedRecord, partition: number, nowMs: number): boolean {
     const lane = this.#laneOf(record.topic, partition)
-    const { wire, size } = record.prepared
     const joins = lane.sender.isGathering
-    const closed = lane.sender.add(wire, size, record, this.#env.clock.nowMs(), record.deadlineMs)
+    const closed = lane.sender.add(wire, size, record, nowMs, record.deadlineMs)
     // One that joins others changes nothing about when they leave.
     if (closed || !joins) this.#dueNextTurn(lane)
     return closed

@@ -32,6 +32,8 @@ export class PartitionChooser {
   }
 
   #named(topic: TopicMessage, partition: number): number {
+    // They are listed in order, so this is the usual place.
+    if (topic.partitions[partition]?.partition === partition) return partition
     if (topic.partitions.some((known) => known.partition === partition)) return partition
     const count = topic.partitions.length
     throw new FlotillaError(

@@ -1,7 +1,5 @@
-import type { AbortError } from '../abort.ts'
-import type { Acknowledgement } from '../types.ts'
+import type { Acknowledgement, DeliveryReport } from '../types.ts'
 import type { FlotillaError } from '../../wire/index.ts'
-import type { PreparedRecord } from './record.ts'
 
 /** The records sent between two flushes; `onSettled` hears when none of them is left. */
 export class FlushGroup {
@@ -20,39 +18,40 @@ export class FlushGroup {
   }
 }
 
-/** A record between `send` and its acknowledgement. */
+/** What all records of a producer need when they are settled. */
+export interface Settling {
+  /** So many bytes have left the room. */
+  release(bytes: number): void
+  /** A report threw. */
+  reportFailed(thrown: unknown): void
+}
+
+/** A record between `send` and its acknowledgement. The bytes of it are elsewhere, so that they can go before it does. */
 export class PendingRecord {
   readonly topic: string
-  readonly partition: number | undefined
-  readonly prepared: PreparedRecord
   readonly deadlineMs: number
-  readonly acknowledged: Promise<Acknowledgement>
+  readonly #framedBytes: number
   readonly #group: FlushGroup
-  readonly #release: (bytes: number) => void
-  #resolve!: (acknowledgement: Acknowledgement) => void
-  #reject!: (error: FlotillaError | AbortError) => void
+  readonly #settling: Settling
+  readonly #report: DeliveryReport
   #inside = false
   #settled = false
 
   constructor(
     topic: string,
-    partition: number | undefined,
-    prepared: PreparedRecord,
     deadlineMs: number,
+    framedBytes: number,
     group: FlushGroup,
-    release: (bytes: number) => void,
+    settling: Settling,
+    report: DeliveryReport,
   ) {
     this.topic = topic
-    this.partition = partition
-    this.prepared = prepared
     this.deadlineMs = deadlineMs
+    this.#framedBytes = framedBytes
     this.#group = group
-    this.#release = release
+    this.#settling = settling
+    this.#report = report
     group.add()
-    this.acknowledged = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
   }
 
   get isSettled(): boolean {
@@ -63,24 +62,31 @@ export class PendingRecord {
   enterRoom(): void {
     this.#inside = true
     // Given up while it waited: the room is free again.
-    if (this.#settled) this.#release(this.prepared.size.framedBytes)
+    if (this.#settled) this.#settling.release(this.#framedBytes)
   }
 
   acknowledge(acknowledgement: Acknowledgement): void {
-    if (!this.#settle()) return
-    this.#resolve(acknowledgement)
+    if (this.abandon()) this.#tell(undefined, acknowledgement)
   }
 
-  fail(error: FlotillaError | AbortError): void {
-    if (!this.#settle()) return
-    this.#reject(error)
+  fail(error: FlotillaError): void {
+    if (this.abandon()) this.#tell(error, undefined)
   }
 
-  #settle(): boolean {
+  /** Settles it without a report. False: it was settled before. */
+  abandon(): boolean {
     if (this.#settled) return false
     this.#settled = true
     this.#group.settle()
-    if (this.#inside) this.#release(this.prepared.size.framedBytes)
+    if (this.#inside) this.#settling.release(this.#framedBytes)
     return true
+  }
+
+  #tell(error: FlotillaError | undefined, acknowledgement: Acknowledgement | undefined): void {
+    try {
+      this.#report(error, acknowledgement)
+    } catch (thrown) {
+      this.#settling.reportFailed(thrown)
+    }
   }
 }

@@ -6,11 +6,11 @@ import { hexOf } from '../bytes.ts'
 import type { Connections } from '../connections.ts'
 import type { LayoutWatch } from '../layout-watch.ts'
 import type { TopicSource } from '../topic-source.ts'
-import type { Acknowledgement, Producer, ProducerOptions, ProducerRecord } from '../types.ts'
+import type { Acknowledgement, DeliveryReport, Producer, ProducerOptions, ProducerRecord } from '../types.ts'
 import { Delivery } from './delivery.ts'
 import { PartitionChooser } from './partition-chooser.ts'
-import { FlushGroup, PendingRecord } from './pending-record.ts'
-import { prepareRecord } from './record.ts'
+import { FlushGroup, PendingRecord, type Settling } from './pending-record.ts'
+import { prepareRecord, type PreparedRecord } from './record.ts'
 import { RoomGate } from './room-gate.ts'
 
 const RANDOM_ID_BYTES = 16
@@ -43,8 +43,8 @@ export class FlotillaProducer implements Producer {
   readonly #gate: RoomGate
   readonly #chooser: PartitionChooser
   /** Records whose topic is being asked for, in order. */
-  readonly #unrouted = new Map<string, PendingRecord[]>()
-  readonly #release = (bytes: number): void => this.#gate.leave(bytes)
+  readonly #unrouted = new Map<string, Entering[]>()
+  readonly #settling: Settling
   #groups: FlushGroup[] = [new FlushGroup()]
   #refusal: FlotillaError | undefined
   #closing: Promise<void> | undefined
@@ -59,6 +59,13 @@ export class FlotillaProducer implements Producer {
     this.#deliveryTimeoutMs = settings.deliveryTimeoutMs
     this.#gate = new RoomGate(settings.maxInFlightBytes)
     this.#chooser = new PartitionChooser((bound) => env.random.below(bound))
+    this.#settling = {
+      release: (bytes) => this.#gate.leave(bytes),
+      reportFailed: (thrown) =>
+        env.clock.defer(() => {
+          throw thrown
+        }),
+    }
     const deliveryOptions = {
       ...settings,
       producerId: this.producerId,
@@ -74,20 +81,25 @@ export class FlotillaProducer implements Producer {
   }
 
   send(record: ProducerRecord, options: { readonly signal?: AbortSignal } = {}): Promise<Acknowledgement> {
-    const pending = this.#prepare(record)
-    if (!(pending instanceof PendingRecord)) return Promise.reject(pending)
-    const { signal } = options
-    if (signal?.aborted === true) pending.fail(new AbortError(signal.reason))
-    const unlink = onAbort(signal, (error) => pending.fail(error))
-    void this.#enter(pending, unlink)
-    return pending.acknowledged
+    const prepared = this.#prepare(record)
+    return new Promise((resolve, reject) => {
+      void this.#take(record, prepared, reportTo(resolve, reject), { signal: options.signal, reject })
+    })
   }
 
   enqueue(record: ProducerRecord): { room: Promise<void>; acknowledged: Promise<Acknowledgement> } {
-    const pending = this.#prepare(record)
-    if (!(pending instanceof PendingRecord))
-      return { room: NO_WAIT, acknowledged: handled(Promise.reject(pending)) }
-    return { room: this.#enter(pending, () => {}), acknowledged: handled(pending.acknowledged) }
+    const prepared = this.#prepare(record)
+    let room: Promise<void> | undefined
+    const acknowledged = new Promise<Acknowledgement>((resolve, reject) => {
+      room = this.#take(record, prepared, reportTo(resolve, reject))
+    })
+    // A rejection that nobody listens for stays silent; who does listen gets it.
+    acknowledged.catch(() => {})
+    return { room: room ?? NO_WAIT, acknowledged }
+  }
+
+  produce(record: ProducerRecord, report: DeliveryReport): Promise<void> | undefined {
+    return this.#take(record, this.#prepare(record), report)
   }
 
   async flush(): Promise<void> {
@@ -119,54 +131,75 @@ export class FlotillaProducer implements Producer {
     this.#parts.onClosed()
   }
 
-  #prepare(record: ProducerRecord): PendingRecord | FlotillaError {
+  /** Resolves when there is room for it, and is undefined where there is some. */
+  #take(
+    record: ProducerRecord,
+    prepared: PreparedRecord | FlotillaError,
+    report: DeliveryReport,
+    abort?: Abort,
+  ): Promise<void> | undefined {
+    const isRefused = prepared instanceof FlotillaError
+    const framedBytes = isRefused ? 0 : prepared.size.framedBytes
+    const nowMs = this.#parts.env.clock.nowMs()
+    const deadlineMs = nowMs + this.#deliveryTimeoutMs
+    const group = this.#groups[this.#groups.length - 1]!
+    const pending = new PendingRecord(record.topic, deadlineMs, framedBytes, group, this.#settling, report)
+    if (isRefused) {
+      this.#failLater(pending, prepared)
+      return undefined
+    }
+    if (abort?.signal?.aborted === true) {
+      pending.abandon()
+      abort.reject(new AbortError(abort.signal.reason))
+      return undefined
+    }
+    if (!this.#gate.enter(framedBytes)) return this.#waitForRoom(pending, record, prepared, abort)
+    pending.enterRoom()
+    this.#route(pending, record.partition, prepared, nowMs)
+    return undefined
+  }
+
+  #prepare(record: ProducerRecord): PreparedRecord | FlotillaError {
     if (this.#refusal !== undefined) return this.#refusal
     try {
       // One that is known has a good name.
       if (this.#parts.topics.known(record.topic) === undefined) validateTopicName(record.topic)
-      const deadlineMs = this.#parts.env.clock.nowMs() + this.#deliveryTimeoutMs
-      const group = this.#groups.at(-1)!
-      return new PendingRecord(
-        record.topic,
-        record.partition,
-        prepareRecord(record),
-        deadlineMs,
-        group,
-        this.#release,
-      )
+      return prepareRecord(record)
     } catch (error) {
       if (error instanceof FlotillaError) return error
       throw error
     }
   }
 
-  /** Resolves when there is room for it; `onPlaced` is called when it can no longer be taken back. */
-  #enter(pending: PendingRecord, onPlaced: () => void): Promise<void> {
-    const inside = (): void => {
-      pending.enterRoom()
-      this.#route(pending, onPlaced)
-    }
-    let makeRoom!: () => void
-    const entered = this.#gate.enter(pending.prepared.size.framedBytes, () => {
-      inside()
-      makeRoom()
+  #waitForRoom(
+    pending: PendingRecord,
+    { partition }: ProducerRecord,
+    prepared: PreparedRecord,
+    abort: Abort | undefined,
+  ): Promise<void> {
+    // Once it is inside it can no longer be taken back.
+    const unlink = onAbort(abort?.signal, (error) => {
+      if (pending.abandon()) abort?.reject(error)
     })
-    if (entered) {
-      inside()
-      return NO_WAIT
-    }
-    return new Promise((resolve) => (makeRoom = resolve))
+    return new Promise((resolve) => {
+      this.#gate.wait(prepared.size.framedBytes, () => {
+        unlink()
+        pending.enterRoom()
+        this.#route(pending, partition, prepared, this.#parts.env.clock.nowMs())
+        resolve()
+      })
+    })
   }
 
-  #route(pending: PendingRecord, onPlaced: () => void): void {
-    onPlaced()
+  #route(pending: PendingRecord, named: number | undefined, prepared: PreparedRecord, nowMs: number): void {
     if (pending.isSettled) return
-    const waiting = this.#unrouted.get(pending.topic)
-    if (waiting !== undefined) waiting.push(pending)
-    else if (this.#parts.topics.known(pending.topic) !== undefined) this.#place(pending)
+    const { topic, deadlineMs } = pending
+    const waiting = this.#unrouted.size === 0 ? undefined : this.#unrouted.get(topic)
+    if (waiting !== undefined) waiting.push({ pending, named, prepared })
+    else if (this.#parts.topics.known(topic) !== undefined) this.#place(pending, named, prepared, nowMs)
     else {
-      this.#unrouted.set(pending.topic, [pending])
-      void this.#resolveTopic(pending.topic, pending.deadlineMs)
+      this.#unrouted.set(topic, [{ pending, named, prepared }])
+      void this.#resolveTopic(topic, deadlineMs)
     }
   }
 
@@ -180,42 +213,71 @@ export class FlotillaProducer implements Producer {
     }
     const waiting = this.#unrouted.get(topic) ?? []
     this.#unrouted.delete(topic)
-    for (const pending of waiting) {
-      if (failure === undefined) this.#place(pending)
+    const nowMs = env.clock.nowMs()
+    for (const { pending, named, prepared } of waiting) {
+      if (failure === undefined) this.#place(pending, named, prepared, nowMs)
       else pending.fail(asFlotillaError(failure))
     }
     if (this.#groups.length > 1) this.#delivery.flush()
   }
 
-  #place(pending: PendingRecord): void {
+  #place(pending: PendingRecord, named: number | undefined, prepared: PreparedRecord, nowMs: number): void {
     if (pending.isSettled) return
-    if (this.#refusal !== undefined && this.#closing === undefined) return pending.fail(this.#refusal)
+    if (this.#refusal !== undefined && this.#closing === undefined) {
+      this.#failLater(pending, this.#refusal)
+      return
+    }
     const topic = this.#parts.topics.known(pending.topic)
     if (topic === undefined) {
       // Deleted since it was asked for.
-      return pending.fail(new FlotillaError('UNKNOWN_TOPIC', `topic ${pending.topic} was deleted`))
+      this.#failLater(pending, new FlotillaError('UNKNOWN_TOPIC', `topic ${pending.topic} was deleted`))
+      return
     }
     try {
-      const partition = this.#chooser.choose(topic, pending.partition, pending.prepared.routingKey)
-      if (this.#delivery.add(pending, partition)) this.#chooser.batchClosed(topic.name, partition)
+      const partition = this.#chooser.choose(topic, named, prepared.routingKey)
+      if (this.#delivery.add(pending, prepared, partition, nowMs)) {
+        this.#chooser.batchClosed(topic.name, partition)
+      }
     } catch (error) {
-      pending.fail(asFlotillaError(error))
+      this.#failLater(pending, asFlotillaError(error))
     }
+  }
+
+  /** Not while the caller is still handing the record over. */
+  #failLater(pending: PendingRecord, error: FlotillaError): void {
+    this.#parts.env.clock.defer(() => pending.fail(error))
   }
 
   #stop(error: FlotillaError): void {
     this.#refusal = error
     this.#delivery.stop(error)
-    for (const waiting of this.#unrouted.values()) for (const pending of waiting) pending.fail(error)
+    for (const waiting of this.#unrouted.values()) for (const { pending } of waiting) pending.fail(error)
     this.#unrouted.clear()
     this.#gate.open()
   }
 }
 
-/** A rejection that nobody listens for stays silent; who does listen gets it. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
-  return promise
+/** A record whose topic is being asked for. */
+interface Entering {
+  readonly pending: PendingRecord
+  readonly named: number | undefined
+  readonly prepared: PreparedRecord
+}
+
+/** Ends the wait for room. */
+interface Abort {
+  readonly signal: AbortSignal | undefined
+  readonly reject: (error: AbortError) => void
+}
+
+function reportTo(
+  resolve: (acknowledgement: Acknowledgement) => void,
+  reject: (error: FlotillaError) => void,
+): DeliveryReport {
+  return (error, acknowledgement) => {
+    if (acknowledgement !== undefined) resolve(acknowledgement)
+    else if (error !== undefined) reject(error)
+  }
 }
 
 function asFlotillaError(error: unknown): FlotillaError {

@@ -16,14 +16,16 @@ export class RoomGate {
     this.#maxBytes = maxBytes
   }
 
-  /** True: inside. False: `enter` is called when there is room; leave as many bytes as you entered with. */
-  enter(bytes: number, enter: () => void): boolean {
-    if (this.#first === this.#waiters.length && this.#hasRoom(bytes)) {
-      this.#insideBytes += bytes
-      return true
-    }
+  /** True: inside; leave as many bytes as you entered with. False: there is no room yet, wait for it. */
+  enter(bytes: number): boolean {
+    if (this.#first !== this.#waiters.length || !this.#hasRoom(bytes)) return false
+    this.#insideBytes += bytes
+    return true
+  }
+
+  /** `enter` is called when there is room. */
+  wait(bytes: number, enter: () => void): void {
     this.#waiters.push({ bytes, enter })
-    return false
   }
 
   leave(bytes: number): void {

@@ -133,7 +133,7 @@ describe('a closed loop', () => {
     expect(result.latency).toMatchObject({ count: 2, maxMs: 23 })
   })
 
-  it('goes on with a target that answers at once', () => {
+  it('goes on with a target that answers at once, and lets others have a turn', async () => {
     let sent = 0
     const time = new ManualTime()
     const load: Load = new Load(
@@ -148,6 +148,9 @@ describe('a closed loop', () => {
       },
     )
     load.start()
+    expect(sent).toBe(512)
+    while (sent < 100_000) await time.pass(1)
+    await time.pass(5)
     expect(sent).toBe(100_000)
   })
 })

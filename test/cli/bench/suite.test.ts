@@ -68,9 +68,9 @@ describe('the cases of bench all', () => {
   })
 
   it('are named by what they do', () => {
-    const batched = { mode: 'batched', sizeBytes: 1024, partitions: 3, inFlight: 4096 } as const
-    expect(appendName(batched)).toBe('batched-1KiB-p3-f4096')
-    expect(appendName({ ...batched, sizeBytes: 100 })).toBe('batched-100B-p3-f4096')
+    const batched = { mode: 'batched', sizeBytes: 1024, partitions: 3, inFlight: 8192 } as const
+    expect(appendName(batched)).toBe('batched-1KiB-p3-f8192')
+    expect(appendName({ ...batched, sizeBytes: 100 })).toBe('batched-100B-p3-f8192')
     expect(appendName({ ...batched, ratePerSecond: 10_000 })).toBe('rate-10000-1KiB-p3')
   })
 
@@ -83,8 +83,8 @@ describe('the cases of bench all', () => {
 
 describe('the default of records in flight with batching', () => {
   it('is bounded by count and by bytes, and never less than one', () => {
-    expect(batchedInFlight(0)).toBe(4096)
-    expect(batchedInFlight(1024)).toBe(4096)
+    expect(batchedInFlight(0)).toBe(16_384)
+    expect(batchedInFlight(1024)).toBe(8192)
     expect(batchedInFlight(64 * 1024)).toBe(128)
     expect(batchedInFlight(100 * 1024 * 1024)).toBe(1)
   })
@@ -140,7 +140,7 @@ describe('a run of bench all', () => {
   })
 
   it.each([
-    ['bench all --only sleep', 'no case is called sleep; there are batched-100B-p1-f4096,'],
+    ['bench all --only sleep', 'no case is called sleep; there are batched-100B-p1-f16384,'],
     ['bench all --missed much', 'an amount as 500MB, 5GB or 4GiB'],
   ])('is refused: %s', async (commandLine, complaint) => {
     const context = fakeContext()
