@@ -31,7 +31,7 @@ export const brokerMutants: readonly BrokerMutant[] = [
     [
       {
         file: replies,
-        find: '    this.#waiting.push({ index, term, replies: replies.map((each) => ({ ...each, answered: false })) })\n',
+        find: '    this.#waiting.push({\n      index,\n      term,\n      replies: replies.map(({ reply, result }) => ({ reply, result, answered: false })),\n    })\n',
         put: '    for (const { reply, result } of replies) reply.done(result)\n',
       },
     ],

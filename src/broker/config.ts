@@ -40,6 +40,8 @@ export interface ServerLimits {
   readonly segmentBytes?: number
   /** Of each replica's log the newest bytes that stay in memory, a quarter of them from a start on; older ones are read from the disk. Default 4 MiB. */
   readonly windowBytes?: number
+  /** The same of all replicas that aren't quiet, which share it evenly; the quiet ones share as much again. Default 16 MiB. */
+  readonly windowBytesPerNode?: number
   /** A partition's folded state is stored after so many entries: a start folds what came after it again. Default 2,000. */
   readonly saveStateEntries?: number
   /** The metadata group's log is cut behind its stored state when it is so many entries longer. Default 1,000. */

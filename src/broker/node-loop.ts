@@ -3,6 +3,7 @@ import type { GroupId, GroupWrite, LogStorage } from '../log/types.ts'
 import type { PersistToken, Snapshot } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
 import type { Replica } from './replica.ts'
+import { windowShare, type WindowLimits } from './window-share.ts'
 
 interface Pending {
   readonly write: GroupWrite
@@ -25,6 +26,7 @@ export class NodeLoop {
   readonly #clock: Clock
   readonly #storage: LogStorage
   readonly #logger: Logger
+  readonly #windows: WindowLimits
   readonly #flush: () => void
   readonly #onFailure: (error: Error) => void
 
@@ -47,12 +49,14 @@ export class NodeLoop {
     readonly clock: Clock
     readonly storage: LogStorage
     readonly logger: Logger
+    readonly windows: WindowLimits
     readonly flush: () => void
     readonly onFailure: (error: Error) => void
   }) {
     this.#clock = parts.clock
     this.#storage = parts.storage
     this.#logger = parts.logger
+    this.#windows = parts.windows
     this.#flush = parts.flush
     this.#onFailure = parts.onFailure
   }
@@ -107,8 +111,13 @@ export class NodeLoop {
   tick(): void {
     const nowMs = this.#clock.nowMs()
     this.#letIn()
+    const awakeBytes = windowShare(this.#windows, this.#awake.size)
+    const quietBytes = windowShare(this.#windows, this.#replicas.size)
     for (const replica of this.#awake) {
-      this.#guarded(() => replica.tick(nowMs))
+      this.#guarded(() => {
+        replica.tick(nowMs)
+        replica.limitWindow(replica.isQuiet ? quietBytes : awakeBytes)
+      })
       if (replica.isQuiet) this.#awake.delete(replica)
     }
   }

@@ -103,6 +103,7 @@ export class Node {
       clock: env.clock,
       storage,
       logger: env.logger,
+      windows: tuning.windows,
       flush: () => this.links.flush(),
       onFailure,
     })

@@ -56,6 +56,7 @@ export class Replica {
   #unsynced = 0
   #quiet = false
   #ticks = 0
+  #windowBytes: number | undefined
   /** Looks in a row that found nothing going on, and the last index that they found. */
   #idleChecks = 0
   #idleAt: LogIndex | undefined
@@ -212,6 +213,13 @@ export class Replica {
     this.#ticks += 1
     if (this.#ticks % QUIET_CHECK_TICKS === 0) this.#maybeQuiet()
     if (this.#core.hasOutput() || this.machine.hasCommands()) this.#host.wake(this)
+  }
+
+  /** Of its log, so many of the newest bytes stay in memory. */
+  limitWindow(bytes: number): void {
+    if (this.#stopped || bytes === this.#windowBytes) return
+    this.#windowBytes = bytes
+    this.#core.step({ type: 'window', bytes })
   }
 
   /** Ends the replica: answers everyone who waits, and takes nothing more. Storage is left as it is. */

@@ -6,12 +6,14 @@ import type { ServerLimits } from './config.ts'
 import type { MetadataLimits } from './metadata/decide.ts'
 import type { PartitionLimits } from './partition/machine.ts'
 import type { ReplicaLimits } from './replica.ts'
+import type { WindowLimits } from './window-share.ts'
 
 /** A node's settings with every default filled in, by the part that they are for. */
 export interface Tuning {
   readonly tickMs: number
   readonly raft: RaftConfig
   readonly log: LogLimits
+  readonly windows: WindowLimits
   readonly records: RecordLimits
   readonly metadata: Omit<MetadataLimits, 'memberCount'>
   readonly partition: PartitionLimits
@@ -53,6 +55,10 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
       segmentThresholdBytes: limits.segmentThresholdBytes ?? 4 * KIB,
       segmentBytes: limits.segmentBytes ?? 64 * MIB,
       tailBytes: Math.floor(windowBytes / 4),
+    },
+    windows: {
+      perReplicaBytes: windowBytes,
+      perNodeBytes: limits.windowBytesPerNode ?? 16 * MIB,
     },
     records: {
       ...LIMITS,

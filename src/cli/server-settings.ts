@@ -138,6 +138,7 @@ export const limitRules: Readonly<Record<string, LimitRule>> = {
   'segment-threshold': { property: 'segmentThresholdBytes', unit: 'bytes', min: 0, max: 4 * mib },
   'segment-size': { property: 'segmentBytes', unit: 'bytes', min: mib, max: gib },
   'log-window': { property: 'windowBytes', unit: 'bytes', min: 1, max: gib },
+  'log-windows-per-node': { property: 'windowBytesPerNode', unit: 'bytes', min: mib, max: 16 * gib },
   'save-state-entries': { property: 'saveStateEntries', unit: 'count', min: 1, max: 1_000_000 },
   'metadata-compact-entries': { property: 'metadataCompactEntries', unit: 'count', min: 10, max: 1_000_000 },
   'append-timeout': { property: 'appendTimeoutMs', unit: 'ms', min: 100, max: 600_000 },

@@ -97,6 +97,8 @@ export class Core {
   leaseBroken = false
   /** The tick in which a leader was last heard from; at a start, that may have been just before it. */
   leaderHeardTick = 0
+  /** Entries that are durable and applied stay in memory up to so many bytes. */
+  windowBytes: number
   /** Leaders: so many bytes of snapshots may still begin in this tick. */
   snapshotBudget = 0
 
@@ -104,6 +106,7 @@ export class Core {
 
   constructor(config: RaftConfig, bootstrap: Bootstrap, random: (bound: number) => number) {
     this.config = config
+    this.windowBytes = config.windowBytes
     this.#random = random
     this.log = new RaftLog(bootstrap)
     this.durability = new Durability(this.log, bootstrap)

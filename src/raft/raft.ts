@@ -114,6 +114,11 @@ export class Raft implements RaftCore {
       case 'applied':
         this.applied(input.index)
         return
+      case 'window':
+        assert(input.bytes >= 1, 'raft.window-size', () => `${input.bytes} bytes`)
+        core.windowBytes = input.bytes
+        this.shrinkWindow()
+        return
       case 'fetched': {
         const progress = core.follower(input.to)
         if (progress === undefined) return
@@ -302,8 +307,8 @@ export class Raft implements RaftCore {
   }
 
   private shrinkWindow(): void {
-    const { log, applied, durability, config } = this.core
-    log.shrinkWindow(config.windowBytes, Math.min(applied, durability.persisted))
+    const { log, applied, durability, windowBytes } = this.core
+    log.shrinkWindow(windowBytes, Math.min(applied, durability.persisted))
   }
 
   propose(draft: Draft): ProposeResult {

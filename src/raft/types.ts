@@ -187,7 +187,7 @@ export interface RaftConfig {
   readonly maxInflightBytes: number
   /** Proposals beyond so many uncommitted bytes are refused. Default 64 MiB. */
   readonly maxUncommittedBytes: number
-  /** Entries that are durable and applied stay in memory up to so many bytes, newest first. Default 4 MiB. */
+  /** Entries that are durable and applied stay in memory up to so many bytes, newest first, until told otherwise. Default 4 MiB. */
   readonly windowBytes: number
   /** A snapshot goes out in chunks of at most so many bytes, one under way at a time. Default 1 MiB. */
   readonly maxSnapshotChunkBytes: number
@@ -319,6 +319,8 @@ export type Input =
   | { readonly type: 'transfer'; readonly to: NodeId | undefined }
   /** The write of this token, and all before it, is on stable storage. */
   | { readonly type: 'persisted'; readonly token: PersistToken }
+  /** From now on so many bytes in place of RaftConfig.windowBytes: a node's groups share its memory. */
+  | { readonly type: 'window'; readonly bytes: number }
   /** The state machine has folded up to `index`. */
   | { readonly type: 'applied'; readonly index: LogIndex }
   /** Entries from storage for Output.fetches; empty where storage no longer has them. */

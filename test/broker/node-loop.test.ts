@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MOST_LEADERLESS, NodeLoop, PATIENCE_TICKS } from '../../src/broker/node-loop.ts'
 import type { PartitionMachine } from '../../src/broker/partition/machine.ts'
 import { Replica, type ReplicaHost, type ReplicaLimits } from '../../src/broker/replica.ts'
@@ -26,6 +26,7 @@ class Bench {
     clock: this.clock,
     storage: this.storage,
     logger: quietLogger,
+    windows: { perReplicaBytes: 4 * 1024 * 1024, perNodeBytes: 64 * 1024 * 1024 },
     flush: () => {
       this.flushes += 1
       this.onFlush()
@@ -85,6 +86,20 @@ class Bench {
     return hosted
   }
 }
+
+describe('the node’s loop', () => {
+  it('shares the memory for the newest entries among the replicas that are awake', async () => {
+    const bench = new Bench()
+    const all: Hosted[] = []
+    for (let groupId = 1; groupId <= 17; groupId++) all.push(await bench.leading(groupId))
+    const told = all.map(({ replica }) => vi.spyOn(replica, 'limitWindow'))
+    bench.loop.tick()
+    for (const each of told) expect(each).toHaveBeenCalledExactlyOnceWith(2 * 1024 * 1024)
+    for (const { replica } of all.slice(1)) bench.loop.remove(replica)
+    bench.loop.tick()
+    expect(told[0]).toHaveBeenLastCalledWith(4 * 1024 * 1024)
+  })
+})
 
 describe('the node’s loop when something fails', () => {
   it('stops every replica and answers everybody when the disk fails, and commits nothing more', async () => {

@@ -32,6 +32,7 @@ const effective: Record<keyof ServerLimits, (tuning: Tuning) => number> = {
   segmentThresholdBytes: ({ log }) => log.segmentThresholdBytes,
   segmentBytes: ({ log }) => log.segmentBytes,
   windowBytes: ({ raft }) => raft.windowBytes,
+  windowBytesPerNode: ({ windows }) => windows.perNodeBytes,
   saveStateEntries: ({ dataReplica }) => dataReplica.saveStateEntries,
   metadataCompactEntries: ({ metadataReplica }) => metadataReplica.compactEntries ?? 0,
   appendTimeoutMs: (all) => all.appendTimeoutMs,

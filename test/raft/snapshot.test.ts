@@ -32,6 +32,23 @@ function comeBack(group: Group): void {
   group.settle()
 }
 
+describe('a window that is made smaller while the group runs', () => {
+  test('keeps what is not yet durable and applied, and gives the rest back at once', () => {
+    const group = new Group(three)
+    group.elect('a')
+    group.propose('a', 19)
+    group.settle()
+    const core = group.core('a')
+    expect(core.entriesInMemory(asLogIndex(1), asLogIndex(20), Infinity)).toHaveLength(20)
+    group.step('a', { type: 'window', bytes: 1 })
+    expect(core.entriesInMemory(asLogIndex(20), asLogIndex(20), Infinity)).toBeUndefined()
+    group.propose('a', 3)
+    expect(core.entriesInMemory(asLogIndex(21), asLogIndex(23), Infinity)).toHaveLength(3)
+    group.settle()
+    expect(core.entriesInMemory(asLogIndex(21), asLogIndex(23), Infinity)).toBeUndefined()
+  })
+})
+
 describe('entries that memory no longer holds', () => {
   const options = { config: { windowBytes: 1, maxAppendBytes: 100 } }
 
