@@ -38,7 +38,7 @@ export interface ServerLimits {
   readonly segmentThresholdBytes?: number
   /** A segment file is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number
-  /** Of each replica's log the newest bytes that stay in memory, a quarter of them from a start on; older ones are read from the disk. Default 4 MiB. */
+  /** Of each replica's log the newest bytes that stay in memory, a quarter of them and at most 1 MiB from a start on; older ones are read from the disk. Default 8 MiB. */
   readonly windowBytes?: number
   /** The same of all replicas that aren't quiet, which share it evenly; the quiet ones share as much again. Default 16 MiB. */
   readonly windowBytesPerNode?: number

@@ -39,7 +39,7 @@ const MIB = 1024 * KIB
 export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
   const tickMs = limits.tickMs ?? 50
   const ticks = (milliseconds: number): number => Math.max(1, Math.round(milliseconds / tickMs))
-  const windowBytes = limits.windowBytes ?? 4 * MIB
+  const windowBytes = limits.windowBytes ?? 8 * MIB
   const electionTimeoutMs = limits.electionTimeoutMs ?? 500
   return {
     tickMs,
@@ -54,7 +54,7 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
     log: {
       segmentThresholdBytes: limits.segmentThresholdBytes ?? 4 * KIB,
       segmentBytes: limits.segmentBytes ?? 64 * MIB,
-      tailBytes: Math.floor(windowBytes / 4),
+      tailBytes: Math.min(MIB, Math.floor(windowBytes / 4)),
     },
     windows: {
       perReplicaBytes: windowBytes,

@@ -69,7 +69,7 @@ export interface FollowerReport {
 }
 
 /** While the follower catches up, at most so much is appended, by what it missed: the disk has an end. */
-const mostAppendedTimes = 2
+const mostAppendedTimes = 3
 /** As much is always appended, so that there is time for the process to start. */
 const leastRoomBytes = 1e9
 /** A disk isn't filled to its last byte. */

@@ -20,7 +20,8 @@ export interface IdleGroups {
 
 /** Nodes give memory back in two steps after ten seconds of idleness each, and the first ten may have begun busy. */
 const settleMs = 35_000
-const watchMs = 15_000
+/** Long enough that one collection of garbage more or less, 0.1 s, doesn't matter. */
+const watchMs = 60_000
 /** That many join at once. */
 const joinsAtOnce = 20
 

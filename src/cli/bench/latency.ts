@@ -24,6 +24,11 @@ export class LatencyHistogram {
     if (ms > this.#maxMs) this.#maxMs = ms
   }
 
+  add(other: LatencyHistogram): void {
+    this.#histogram.add(other.#histogram)
+    if (other.#maxMs > this.#maxMs) this.#maxMs = other.#maxMs
+  }
+
   /** Undefined where nothing was recorded. */
   summary(): LatencySummary | undefined {
     const histogram = this.#histogram

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 
 const poolBytes = 1024 * 1024
+const slabBytes = 256 * 1024
 /** Prime, so that values seldom start at the same place. */
 const stepBytes = 4099
 /** A stamped value has room for it. */
@@ -10,6 +11,9 @@ export const stampBytes = 8
 export class Payloads {
   readonly sizeBytes: number
   readonly #pool: Buffer
+  /** Stamped values are cut from it: a buffer each would be more work for the allocator than the copy. */
+  #slab = Buffer.alloc(0)
+  #slabUsed = 0
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes
@@ -24,14 +28,22 @@ export class Payloads {
 
   /** A value of its own that begins with `stamp`. */
   stamped(number: number, stamp: number): Uint8Array {
-    const value = Buffer.from(this.value(number))
-    value.writeDoubleBE(stamp, 0)
-    return value
+    if (this.#slabUsed + this.sizeBytes > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, this.sizeBytes))
+      this.#slabUsed = 0
+    }
+    const start = this.#slabUsed
+    this.#slabUsed += this.sizeBytes
+    const at = (number * stepBytes) % poolBytes
+    this.#pool.copy(this.#slab, start, at, at + this.sizeBytes)
+    this.#slab.writeDoubleBE(stamp, start)
+    return this.#slab.subarray(start, this.#slabUsed)
   }
 }
 
 /** What `stamped` wrote; NaN where there is no room for it. */
 export function stampOf(value: Uint8Array | undefined): number {
   if (value === undefined || value.length < stampBytes) return Number.NaN
-  return new DataView(value.buffer, value.byteOffset, stampBytes).getFloat64(0)
+  const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, stampBytes)
+  return bytes.readDoubleBE(0)
 }

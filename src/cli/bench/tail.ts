@@ -102,7 +102,6 @@ export function keepsUp(
 
 /** What the readers at the tail have seen within the window. */
 class TailMeter {
-  readonly lag = new LatencyHistogram()
   readonly halves = [new LatencyHistogram(), new LatencyHistogram()]
   /** By reader, from the first record on. */
   readonly seen: number[]
@@ -121,11 +120,13 @@ class TailMeter {
     this.recordsRead += values.length
     this.maxBehindRecords = Math.max(this.maxBehindRecords, behind)
     const half = this.halves[this.half]!
-    for (const value of values) {
-      const lagMs = nowMs - stampOf(value)
-      this.lag.record(lagMs)
-      half.record(lagMs)
-    }
+    for (const value of values) half.record(nowMs - stampOf(value))
+  }
+
+  get lag(): LatencyHistogram {
+    const lag = new LatencyHistogram()
+    for (const half of this.halves) lag.add(half)
+    return lag
   }
 
   missed(acknowledged: number): number {

@@ -124,8 +124,8 @@ describe('what a follower lacks', () => {
 
 describe('the room on the disk', () => {
   it('is enough for three replicas of what is missed and of what may come while it catches up', () => {
-    expect(neededBytes({ ...settings, missedBytes: 5e9 })).toBeGreaterThan(3 * (5e9 + 10e9))
-    expect(neededBytes({ ...settings, missedBytes: 5e9 })).toBeLessThan(60e9)
+    expect(neededBytes({ ...settings, missedBytes: 5e9 })).toBeGreaterThan(3 * (5e9 + 15e9))
+    expect(neededBytes({ ...settings, missedBytes: 5e9 })).toBeLessThan(75e9)
   })
 })
 

@@ -24,6 +24,14 @@ describe('latencies', () => {
     expect(summary.meanMs).toBeCloseTo(500.5, 0)
   })
 
+  it('of two halves are those of the whole', () => {
+    const [first, second] = [new LatencyHistogram(), new LatencyHistogram()]
+    for (let ms = 1; ms <= 500; ms++) first.record(ms)
+    for (let ms = 501; ms <= 1000; ms++) second.record(ms)
+    first.add(second)
+    expect(first.summary()).toEqual(summaryOf(Array.from({ length: 1000 }, (_, index) => index + 1)))
+  })
+
   it('count what is shorter than a microsecond, or as long as an hour, all the same', () => {
     expect(summaryOf([0, -0.2, 4_000_000])).toMatchObject({ count: 3, maxMs: 4_000_000 })
   })

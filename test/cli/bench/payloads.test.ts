@@ -26,6 +26,15 @@ describe('values', () => {
     expect(Buffer.from(payloads.value(3))).toEqual(before)
   })
 
+  it('with stamps stay what they are while others are made', () => {
+    const payloads = new Payloads(100_000)
+    const stamped = Array.from({ length: 7 }, (_, number) => payloads.stamped(number, number + 0.5))
+    expect(stamped.map(stampOf)).toEqual([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5])
+    for (const [number, value] of stamped.entries()) {
+      expect(Buffer.from(value.subarray(8))).toEqual(Buffer.from(payloads.value(number).subarray(8)))
+    }
+  })
+
   it('may be empty', () => {
     expect(new Payloads(0).value(5)).toHaveLength(0)
   })
