@@ -5,7 +5,7 @@ import type { SegmentWrite } from './turn.ts'
 import type { GroupId } from './types.ts'
 
 /** Files that are kept open. More are open only while more are in use at once. */
-const mostOpenFiles = 64
+const mostOpenFiles = 256
 /** Groups whose segments are written at once in a turn: enough to keep a disk's queue full. */
 const mostWritesAtOnce = 16
 
