@@ -15,8 +15,9 @@ afterEach(async () => {
 })
 
 const VALUE_BYTES = 64 * 1024
-/** More than a node keeps of a partition in its memory (4 MiB). */
 const COUNT = 120
+/** Less of the partition stays in memory than is appended: reading it means reading the disk. */
+const WINDOW_BYTES = (COUNT * VALUE_BYTES) / 2
 const nodeIds = ['n1', 'n2', 'n3']
 const valueOf = (number: number): string => `${number} `.repeat(VALUE_BYTES).slice(0, VALUE_BYTES)
 
@@ -55,7 +56,7 @@ async function expectAll(client: Client, nodeId: string, count: number): Promise
 }
 
 it('bytes that rot on each node, in different places, come back from the others while they run', async () => {
-  cluster = await startTestCluster()
+  cluster = await startTestCluster({ limits: { windowBytes: WINDOW_BYTES } })
   const client = await cluster.connect()
   const topic = await client.topics.create('events', { partitions: 1 })
   const { groupId } = topic.partitions[0]!
