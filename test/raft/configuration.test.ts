@@ -2,7 +2,7 @@ import { fc, test } from '@fast-check/vitest'
 import { describe, expect } from 'vitest'
 import { asNodeId, decodeConfiguration, encodeConfiguration } from '../../src/raft/index.ts'
 
-const nodeIds = fc.array(fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }).map(asNodeId), {
+const nodeIds = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }).map(asNodeId), {
   maxLength: 6,
 })
 
