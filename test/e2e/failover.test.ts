@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
+import { FlotillaError, type Client } from '../../src/client/index.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { expectKept, readAll } from '../support/ledger.ts'
 import { Traffic } from '../support/traffic.ts'
@@ -104,8 +104,17 @@ describe('a three-node cluster keeps what it acknowledged', () => {
     await until('records flow', () => traffic.acknowledged.length > 100)
     const [partition] = topic.partitions
     const target = cluster.nodeIds.find((nodeId) => nodeId !== partition?.leaderNodeId) ?? ''
-    const moved = await client.cluster.transferLeadership('events', 0, { to: target })
-    expect(moved.leaderNodeId).toBe(target)
+    // The leader gives it one election timeout to catch up (thesis §3.10). Where a busy machine makes that too short, nobody
+    // is the worse for it, and the operator asks again.
+    await until(`${target} leads`, () =>
+      client.cluster.transferLeadership('events', 0, { to: target }).then(
+        ({ leaderNodeId }) => leaderNodeId === target,
+        (error: unknown) => {
+          if (error instanceof FlotillaError && error.reason === 'UNKNOWN_OUTCOME') return false
+          throw error
+        },
+      ),
+    )
     const before = traffic.acknowledged.length
     await until('records flow', () => traffic.acknowledged.length > before + 100)
     await traffic.stop()
