@@ -27,6 +27,8 @@ export class NodeLoop {
   readonly #storage: LogStorage
   readonly #logger: Logger
   readonly #windows: WindowLimits
+  /** What the quiet replicas were told last. */
+  #quietWindowBytes: number | undefined
   readonly #flush: () => void
   readonly #onFailure: (error: Error) => void
 
@@ -119,6 +121,15 @@ export class NodeLoop {
         replica.limitWindow(replica.isQuiet ? quietBytes : awakeBytes)
       })
       if (replica.isQuiet) this.#awake.delete(replica)
+    }
+    if (quietBytes !== this.#quietWindowBytes) this.#limitQuiet(quietBytes)
+  }
+
+  /** Those that aren't ticked share what they have with each replica that is hosted later. */
+  #limitQuiet(bytes: number): void {
+    this.#quietWindowBytes = bytes
+    for (const replica of this.#replicas.values()) {
+      if (!this.#awake.has(replica)) this.#guarded(() => replica.limitWindow(bytes))
     }
   }
 

@@ -86,8 +86,8 @@ export interface Producer extends AsyncDisposable {
     readonly acknowledged: Promise<Acknowledgement>
   }
   /**
-   * As enqueue, with a callback in place of a promise for each record, which costs a client of many small records a third of
-   * its CPU. Undefined: there was room; else wait for the promise before the next one. `report` is never called before this
+   * As enqueue, with a callback in place of a promise for each record, which costs a client of many small records less
+   * CPU. Undefined: there was room; else wait for the promise before the next one. `report` is never called before this
    * returns; what it throws is an uncaught exception of the process, and stops no other record.
    */
   produce(record: ProducerRecord, report: DeliveryReport): Promise<void> | undefined

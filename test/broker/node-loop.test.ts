@@ -99,6 +99,19 @@ describe('the node’s loop', () => {
     bench.loop.tick()
     expect(told[0]).toHaveBeenLastCalledWith(4 * 1024 * 1024)
   })
+
+  it('tells the quiet ones, too, when they become more', async () => {
+    const bench = new Bench()
+    const first = await bench.leading(1)
+    for (let tick = 0; tick < 100; tick++) bench.loop.tick()
+    await bench.rest()
+    expect(first.replica.isQuiet).toBe(true)
+    const told = vi.spyOn(first.replica, 'limitWindow')
+    for (let groupId = 2; groupId <= 17; groupId++) await bench.leading(groupId)
+    bench.loop.tick()
+    expect(first.replica.isQuiet).toBe(true)
+    expect(told).toHaveBeenLastCalledWith(2 * 1024 * 1024)
+  })
 })
 
 describe('the node’s loop when something fails', () => {
