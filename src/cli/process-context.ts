@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import { nodeLogger } from '../env/node/logger.ts'
 import { findLauncher, runProgram, spawnMember, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'

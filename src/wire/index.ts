@@ -36,7 +36,7 @@ export {
   sliceRecordSet,
 } from './record-set.ts'
 export type { KeyVisitor } from './record-set.ts'
-export { RecordSetBuilder, encodeRecordSet, sizeOfRecord } from './record-set-builder.ts'
+export { RecordSetBuilder, encodeRecordSet, measureRecord, sizeOfRecord } from './record-set-builder.ts'
 export type { RecordSize } from './record-set-builder.ts'
 export {
   decodeStatus,

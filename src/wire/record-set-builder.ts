@@ -23,6 +23,16 @@ export interface RecordSize {
 
 /** How long `record` is once encoded. */
 export function sizeOfRecord(record: WireRecord): RecordSize {
+  const size = { recordBytes: 0, framedBytes: 0, headersBytes: 0 }
+  measureRecord(record, size)
+  return size
+}
+
+/** The same, into an object that is there already: a producer has one for each record, and a second one would be garbage. */
+export function measureRecord(
+  record: WireRecord,
+  size: { -readonly [Name in keyof RecordSize]: number },
+): void {
   let headersBytes = 0
   let recordBytes = fieldLength(record.key) + fieldLength(record.value)
   for (const header of record.headers) {
@@ -31,7 +41,9 @@ export function sizeOfRecord(record: WireRecord): RecordSize {
     recordBytes += delimitedLength(headerLength(nameBytes, header.value.length))
   }
   if (record.timestampMs !== undefined) recordBytes += delimitedLength(timestampLength(record.timestampMs))
-  return { recordBytes, framedBytes: delimitedLength(recordBytes), headersBytes }
+  size.recordBytes = recordBytes
+  size.framedBytes = delimitedLength(recordBytes)
+  size.headersBytes = headersBytes
 }
 
 const delimitedLength = (length: number): number => 1 + varintLength(length) + length

@@ -4,6 +4,8 @@ const poolBytes = 1024 * 1024
 const slabBytes = 256 * 1024
 /** Prime, so that values seldom start at the same place. */
 const stepBytes = 4099
+/** So many different values are cut in advance: to make a view takes longer than all that the client does with a record. */
+const mostViews = 4096
 /** A stamped value has room for it. */
 export const stampBytes = 8
 
@@ -11,6 +13,7 @@ export const stampBytes = 8
 export class Payloads {
   readonly sizeBytes: number
   readonly #pool: Buffer
+  readonly #views: readonly Uint8Array[]
   /** Stamped values are cut from it: a buffer each would be more work for the allocator than the copy. */
   #slab = Buffer.alloc(0)
   #slabUsed = 0
@@ -18,12 +21,15 @@ export class Payloads {
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes
     this.#pool = randomBytes(poolBytes + sizeBytes)
+    this.#views = Array.from({ length: mostViews }, (_, number) => {
+      const at = (number * stepBytes) % poolBytes
+      return this.#pool.subarray(at, at + sizeBytes)
+    })
   }
 
   /** A view, no copy. */
   value(number: number): Uint8Array {
-    const at = (number * stepBytes) % poolBytes
-    return this.#pool.subarray(at, at + this.sizeBytes)
+    return this.#views[number % mostViews]!
   }
 
   /** A value of its own that begins with `stamp`. */

@@ -94,10 +94,10 @@ export class Delivery {
   }
 
   /** True: that closed a batch. */
-  add(record: PendingRecord, { wire, size }: PreparedRecord, partition: number, nowMs: number): boolean {
-    const lane = this.#laneOf(record.topic, partition)
+  add(record: PendingRecord, prepared: PreparedRecord, partition: number, nowMs: number): boolean {
+    const lane = this.#laneOf(prepared.topic, partition)
     const joins = lane.sender.isGathering
-    const closed = lane.sender.add(wire, size, record, nowMs, record.deadlineMs)
+    const closed = lane.sender.add(prepared, prepared, record, nowMs, prepared.deadlineMs)
     // One that joins others changes nothing about when they leave.
     if (closed || !joins) this.#dueNextTurn(lane)
     return closed

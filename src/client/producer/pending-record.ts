@@ -3,8 +3,13 @@ import type { FlotillaError } from '../../wire/index.ts'
 
 /** The records sent between two flushes; `onSettled` hears when none of them is left. */
 export class FlushGroup {
+  readonly settling: Settling
   #pending = 0
   #onSettled: (() => void) | undefined
+
+  constructor(settling: Settling) {
+    this.settling = settling
+  }
 
   add(): void {
     this.#pending++
@@ -26,30 +31,20 @@ export interface Settling {
   reportFailed(thrown: unknown): void
 }
 
-/** A record between `send` and its acknowledgement. The bytes of it are elsewhere, so that they can go before it does. */
+/**
+ * A record between `send` and its acknowledgement. All else about it is elsewhere, so that it can go before this does: tens of
+ * thousands may be under way, and the garbage collector copies each that it finds alive.
+ */
 export class PendingRecord {
-  readonly topic: string
-  readonly deadlineMs: number
   readonly #framedBytes: number
   readonly #group: FlushGroup
-  readonly #settling: Settling
   readonly #report: DeliveryReport
   #inside = false
   #settled = false
 
-  constructor(
-    topic: string,
-    deadlineMs: number,
-    framedBytes: number,
-    group: FlushGroup,
-    settling: Settling,
-    report: DeliveryReport,
-  ) {
-    this.topic = topic
-    this.deadlineMs = deadlineMs
+  constructor(framedBytes: number, group: FlushGroup, report: DeliveryReport) {
     this.#framedBytes = framedBytes
     this.#group = group
-    this.#settling = settling
     this.#report = report
     group.add()
   }
@@ -62,7 +57,7 @@ export class PendingRecord {
   enterRoom(): void {
     this.#inside = true
     // Given up while it waited: the room is free again.
-    if (this.#settled) this.#settling.release(this.#framedBytes)
+    if (this.#settled) this.#group.settling.release(this.#framedBytes)
   }
 
   acknowledge(acknowledgement: Acknowledgement): void {
@@ -78,7 +73,7 @@ export class PendingRecord {
     if (this.#settled) return false
     this.#settled = true
     this.#group.settle()
-    if (this.#inside) this.#settling.release(this.#framedBytes)
+    if (this.#inside) this.#group.settling.release(this.#framedBytes)
     return true
   }
 
@@ -86,7 +81,7 @@ export class PendingRecord {
     try {
       this.#report(error, acknowledgement)
     } catch (thrown) {
-      this.#settling.reportFailed(thrown)
+      this.#group.settling.reportFailed(thrown)
     }
   }
 }

@@ -1,5 +1,11 @@
 import type { Env } from '../../env/index.ts'
-import { FlotillaError, LIMITS, validateProducerId, validateTopicName } from '../../wire/index.ts'
+import {
+  FlotillaError,
+  LIMITS,
+  validateProducerId,
+  validateTopicName,
+  type TopicMessage,
+} from '../../wire/index.ts'
 import { onAbort, AbortError } from '../abort.ts'
 import { backoffDelayMs } from '../backoff.ts'
 import { hexOf } from '../bytes.ts'
@@ -45,8 +51,10 @@ export class FlotillaProducer implements Producer {
   /** Records whose topic is being asked for, in order. */
   readonly #unrouted = new Map<string, Entering[]>()
   readonly #settling: Settling
-  #groups: FlushGroup[] = [new FlushGroup()]
+  #groups: FlushGroup[]
   #refusal: FlotillaError | undefined
+  /** When this turn of the event loop began, as far as it matters here; undefined where nobody has asked in it. */
+  #turnMs: number | undefined
   #closing: Promise<void> | undefined
 
   constructor(parts: ProducerParts, options: ProducerOptions) {
@@ -66,6 +74,7 @@ export class FlotillaProducer implements Producer {
           throw thrown
         }),
     }
+    this.#groups = [new FlushGroup(this.#settling)]
     const deliveryOptions = {
       ...settings,
       producerId: this.producerId,
@@ -83,7 +92,7 @@ export class FlotillaProducer implements Producer {
   send(record: ProducerRecord, options: { readonly signal?: AbortSignal } = {}): Promise<Acknowledgement> {
     const prepared = this.#prepare(record)
     return new Promise((resolve, reject) => {
-      void this.#take(record, prepared, reportTo(resolve, reject), { signal: options.signal, reject })
+      void this.#take(prepared, reportTo(resolve, reject), { signal: options.signal, reject })
     })
   }
 
@@ -91,7 +100,7 @@ export class FlotillaProducer implements Producer {
     const prepared = this.#prepare(record)
     let room: Promise<void> | undefined
     const acknowledged = new Promise<Acknowledgement>((resolve, reject) => {
-      room = this.#take(record, prepared, reportTo(resolve, reject))
+      room = this.#take(prepared, reportTo(resolve, reject))
     })
     // A rejection that nobody listens for stays silent; who does listen gets it.
     acknowledged.catch(() => {})
@@ -99,12 +108,12 @@ export class FlotillaProducer implements Producer {
   }
 
   produce(record: ProducerRecord, report: DeliveryReport): Promise<void> | undefined {
-    return this.#take(record, this.#prepare(record), report)
+    return this.#take(this.#prepare(record), report)
   }
 
   async flush(): Promise<void> {
     const groups = this.#groups
-    const current = new FlushGroup()
+    const current = new FlushGroup(this.#settling)
     this.#groups = [...groups, current]
     this.#delivery.flush()
     await Promise.all(groups.map((group) => group.settled()))
@@ -133,17 +142,14 @@ export class FlotillaProducer implements Producer {
 
   /** Resolves when there is room for it, and is undefined where there is some. */
   #take(
-    record: ProducerRecord,
     prepared: PreparedRecord | FlotillaError,
     report: DeliveryReport,
     abort?: Abort,
   ): Promise<void> | undefined {
     const isRefused = prepared instanceof FlotillaError
-    const framedBytes = isRefused ? 0 : prepared.size.framedBytes
-    const nowMs = this.#parts.env.clock.nowMs()
-    const deadlineMs = nowMs + this.#deliveryTimeoutMs
+    const framedBytes = isRefused ? 0 : prepared.framedBytes
     const group = this.#groups[this.#groups.length - 1]!
-    const pending = new PendingRecord(record.topic, deadlineMs, framedBytes, group, this.#settling, report)
+    const pending = new PendingRecord(framedBytes, group, report)
     if (isRefused) {
       this.#failLater(pending, prepared)
       return undefined
@@ -153,10 +159,18 @@ export class FlotillaProducer implements Producer {
       abort.reject(new AbortError(abort.signal.reason))
       return undefined
     }
-    if (!this.#gate.enter(framedBytes)) return this.#waitForRoom(pending, record, prepared, abort)
+    if (!this.#gate.enter(framedBytes)) return this.#waitForRoom(pending, prepared, abort)
     pending.enterRoom()
-    this.#route(pending, record.partition, prepared, nowMs)
+    this.#route(pending, prepared, this.#nowMs())
     return undefined
+  }
+
+  /** To look at the clock for each of the records that are handed over in one turn would cost a twentieth of all. */
+  #nowMs(): number {
+    if (this.#turnMs !== undefined) return this.#turnMs
+    const { clock } = this.#parts.env
+    clock.defer(() => (this.#turnMs = undefined))
+    return (this.#turnMs = clock.nowMs())
   }
 
   #prepare(record: ProducerRecord): PreparedRecord | FlotillaError {
@@ -164,41 +178,37 @@ export class FlotillaProducer implements Producer {
     try {
       // One that is known has a good name.
       if (this.#parts.topics.known(record.topic) === undefined) validateTopicName(record.topic)
-      return prepareRecord(record)
+      return prepareRecord(record, this.#nowMs() + this.#deliveryTimeoutMs)
     } catch (error) {
       if (error instanceof FlotillaError) return error
       throw error
     }
   }
 
-  #waitForRoom(
-    pending: PendingRecord,
-    { partition }: ProducerRecord,
-    prepared: PreparedRecord,
-    abort: Abort | undefined,
-  ): Promise<void> {
+  #waitForRoom(pending: PendingRecord, prepared: PreparedRecord, abort: Abort | undefined): Promise<void> {
     // Once it is inside it can no longer be taken back.
     const unlink = onAbort(abort?.signal, (error) => {
       if (pending.abandon()) abort?.reject(error)
     })
     return new Promise((resolve) => {
-      this.#gate.wait(prepared.size.framedBytes, () => {
+      this.#gate.wait(prepared.framedBytes, () => {
         unlink()
         pending.enterRoom()
-        this.#route(pending, partition, prepared, this.#parts.env.clock.nowMs())
+        this.#route(pending, prepared, this.#parts.env.clock.nowMs())
         resolve()
       })
     })
   }
 
-  #route(pending: PendingRecord, named: number | undefined, prepared: PreparedRecord, nowMs: number): void {
+  #route(pending: PendingRecord, prepared: PreparedRecord, nowMs: number): void {
     if (pending.isSettled) return
-    const { topic, deadlineMs } = pending
+    const { topic, deadlineMs } = prepared
     const waiting = this.#unrouted.size === 0 ? undefined : this.#unrouted.get(topic)
-    if (waiting !== undefined) waiting.push({ pending, named, prepared })
-    else if (this.#parts.topics.known(topic) !== undefined) this.#place(pending, named, prepared, nowMs)
+    const known = this.#parts.topics.known(topic)
+    if (waiting !== undefined) waiting.push({ pending, prepared })
+    else if (known !== undefined) this.#place(pending, prepared, known, nowMs)
     else {
-      this.#unrouted.set(topic, [{ pending, named, prepared }])
+      this.#unrouted.set(topic, [{ pending, prepared }])
       void this.#resolveTopic(topic, deadlineMs)
     }
   }
@@ -214,27 +224,31 @@ export class FlotillaProducer implements Producer {
     const waiting = this.#unrouted.get(topic) ?? []
     this.#unrouted.delete(topic)
     const nowMs = env.clock.nowMs()
-    for (const { pending, named, prepared } of waiting) {
-      if (failure === undefined) this.#place(pending, named, prepared, nowMs)
+    for (const { pending, prepared } of waiting) {
+      if (failure === undefined) this.#place(pending, prepared, topics.known(topic), nowMs)
       else pending.fail(asFlotillaError(failure))
     }
     if (this.#groups.length > 1) this.#delivery.flush()
   }
 
-  #place(pending: PendingRecord, named: number | undefined, prepared: PreparedRecord, nowMs: number): void {
+  #place(
+    pending: PendingRecord,
+    prepared: PreparedRecord,
+    topic: TopicMessage | undefined,
+    nowMs: number,
+  ): void {
     if (pending.isSettled) return
     if (this.#refusal !== undefined && this.#closing === undefined) {
       this.#failLater(pending, this.#refusal)
       return
     }
-    const topic = this.#parts.topics.known(pending.topic)
     if (topic === undefined) {
       // Deleted since it was asked for.
-      this.#failLater(pending, new FlotillaError('UNKNOWN_TOPIC', `topic ${pending.topic} was deleted`))
+      this.#failLater(pending, new FlotillaError('UNKNOWN_TOPIC', `topic ${prepared.topic} was deleted`))
       return
     }
     try {
-      const partition = this.#chooser.choose(topic, named, prepared.routingKey)
+      const partition = this.#chooser.choose(topic, prepared.partition, prepared.routingKey)
       if (this.#delivery.add(pending, prepared, partition, nowMs)) {
         this.#chooser.batchClosed(topic.name, partition)
       }
@@ -260,7 +274,6 @@ export class FlotillaProducer implements Producer {
 /** A record whose topic is being asked for. */
 interface Entering {
   readonly pending: PendingRecord
-  readonly named: number | undefined
   readonly prepared: PreparedRecord
 }
 

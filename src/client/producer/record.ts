@@ -1,7 +1,7 @@
 import {
   FlotillaError,
   LIMITS,
-  sizeOfRecord,
+  measureRecord,
   type RecordSize,
   type WireHeader,
   type WireRecord,
@@ -9,32 +9,45 @@ import {
 import { bytesOf } from '../bytes.ts'
 import type { ProducerRecord } from '../types.ts'
 
-export interface PreparedRecord {
-  readonly wire: WireRecord
-  readonly size: RecordSize
+/** A record on its way into a batch, as it will be encoded, with its size: one object, as there is one for each record. */
+export interface PreparedRecord extends WireRecord, RecordSize {
+  readonly topic: string
+  /** The partition, where the user has named one. */
+  readonly partition: number | undefined
+  /** Until when it has to be acknowledged. */
+  readonly deadlineMs: number
   /** What the partition is chosen by. */
   readonly routingKey: Uint8Array | undefined
 }
 
 /** Checks a record against the limits, so that a wrong one fails alone and not with its batch. Throws FlotillaError. */
-export function prepareRecord(record: ProducerRecord): PreparedRecord {
-  const wire: WireRecord = {
-    key: record.key === undefined ? undefined : bytesOf(record.key),
+export function prepareRecord(record: ProducerRecord, deadlineMs: number): PreparedRecord {
+  const key = record.key === undefined ? undefined : bytesOf(record.key)
+  const prepared = {
+    topic: record.topic,
+    partition: record.partition,
+    deadlineMs,
+    key,
     value: record.value === undefined ? undefined : bytesOf(record.value),
     headers: headersOf(record.headers),
     timestampMs: timestampMsOf(record.timestamp),
+    routingKey: record.routingKey === undefined ? key : bytesOf(record.routingKey),
+    recordBytes: 0,
+    framedBytes: 0,
+    headersBytes: 0,
   }
-  const routingKey = record.routingKey === undefined ? wire.key : bytesOf(record.routingKey)
-  const size = sizeOfRecord(wire)
-  checkSize('RECORD_TOO_LARGE', 'the record', size.recordBytes, LIMITS.maxRecordBytes)
-  checkSize('KEY_TOO_LARGE', 'the key', wire.key?.length ?? 0, LIMITS.maxKeyBytes)
-  checkSize('KEY_TOO_LARGE', 'the routing key', routingKey?.length ?? 0, LIMITS.maxKeyBytes)
-  checkSize('HEADERS_TOO_LARGE', 'the headers', size.headersBytes, LIMITS.maxHeadersBytes)
-  return { wire, size, routingKey }
+  measureRecord(prepared, prepared)
+  checkSize('RECORD_TOO_LARGE', 'the record', prepared.recordBytes, LIMITS.maxRecordBytes)
+  checkSize('KEY_TOO_LARGE', 'the key', key?.length ?? 0, LIMITS.maxKeyBytes)
+  checkSize('KEY_TOO_LARGE', 'the routing key', prepared.routingKey?.length ?? 0, LIMITS.maxKeyBytes)
+  checkSize('HEADERS_TOO_LARGE', 'the headers', prepared.headersBytes, LIMITS.maxHeadersBytes)
+  return prepared
 }
 
+const NO_HEADERS: readonly WireHeader[] = []
+
 function headersOf(headers: ProducerRecord['headers']): readonly WireHeader[] {
-  if (headers === undefined) return []
+  if (headers === undefined) return NO_HEADERS
   const pairs = isList(headers) ? headers : Object.entries(headers).map(([name, value]) => ({ name, value }))
   return pairs.map(({ name, value }) => ({ name, value: bytesOf(value) }))
 }
