@@ -28,6 +28,25 @@ export interface GroupState {
   readonly stateBytes: number
 }
 
+/**
+ * `state` with some of it changed. Field by field: V8 takes 0.7 µs for `{ ...state, some }` where a class holds the state,
+ * a hundred times as long, and a turn does that several times for each group.
+ */
+export function changed(state: GroupState, changes: Partial<GroupState>): GroupState {
+  return {
+    groupId: state.groupId,
+    lowEnd: changes.lowEnd ?? state.lowEnd,
+    last: changes.last ?? state.last,
+    applied: changes.applied ?? state.applied,
+    term: changes.term ?? state.term,
+    commit: changes.commit ?? state.commit,
+    segments: changes.segments ?? state.segments,
+    nextSegment: changes.nextSegment ?? state.nextSegment,
+    entryBytes: changes.entryBytes ?? state.entryBytes,
+    stateBytes: changes.stateBytes ?? state.stateBytes,
+  }
+}
+
 /** The end of the block in which `bytes` end: up to there a turn writes, and there the next one begins. */
 export function wholeBlocks(bytes: number): number {
   return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES

@@ -5,7 +5,7 @@ import { asLogIndex } from '../raft/types.ts'
 import type { StoreOperation } from '../env/index.ts'
 import { assert } from './assert.ts'
 import type { GroupState, SegmentState } from './group-state.ts'
-import { remainingBytes, wholeBlocks } from './group-state.ts'
+import { changed, remainingBytes, wholeBlocks } from './group-state.ts'
 import { byOffsetKey, byTimeKey, entryKey, groupKey, keyKind, turnKey, turnSlotKey } from './keys.ts'
 import {
   encodeExtentEntry,
@@ -261,7 +261,10 @@ class TurnPlanner {
     }
     const { index, term, digest } = entries.at(-1)!
     const state = stateOf(draft)
-    draft.state = { ...state, last: { index, term, digest }, entryBytes: state.entryBytes + entryBytes }
+    draft.state = changed(state, {
+      last: { index, term, digest },
+      entryBytes: state.entryBytes + entryBytes,
+    })
   }
 
   /** The mark that an entry at `first` continues; undefined inside the log, where the core has compared the digests. */
@@ -290,7 +293,7 @@ class TurnPlanner {
     assert(first > state.lowEnd.index, 'log.truncate-low-end', () => `group ${draft.groupId}: ${first}`)
     assert(first <= state.last.index, 'log.truncate-last', () => `group ${draft.groupId}: ${first}`)
     const entryBytes = remainingBytes(state, first - 1 - state.lowEnd.index)
-    draft.state = { ...state, segments, entryBytes }
+    draft.state = changed(state, { segments, entryBytes })
   }
 
   #appendToSegment(draft: GroupDraft, entry: Entry): Uint8Array {
@@ -317,11 +320,10 @@ class TurnPlanner {
       bytes: position + entry.payloadBytes,
       lastIndex: entry.index,
     }
-    draft.state = {
-      ...state,
+    draft.state = changed(state, {
       segments: fits ? [...state.segments.slice(0, -1), grown] : [...state.segments, grown],
       nextSegment: Math.max(state.nextSegment, segment.number + 1),
-    }
+    })
     draft.hasExtents = true
     return encodeExtentEntry(entry, { segment: segment.number, position })
   }
@@ -340,11 +342,10 @@ class TurnPlanner {
     )
     const key = groupKey(keyKind.hardState, draft.groupId)
     this.#put(key, encodeHardState(hardState, key))
-    draft.state = {
-      ...state,
+    draft.state = changed(state, {
       term: hardState.term,
       commit: asLogIndex(Math.max(hardState.commit, state.commit)),
-    }
+    })
   }
 
   #setApplied(draft: GroupDraft, applied: AppliedState): void {
@@ -370,7 +371,7 @@ class TurnPlanner {
       this.#put(timeKey, encodeIndexPoint(point, timeKey))
     }
     this.#standOn(draft, applied.index)
-    draft.state = { ...state, applied: applied.index, stateBytes: applied.state.length }
+    draft.state = changed(state, { applied: applied.index, stateBytes: applied.state.length })
   }
 
   #moveLowEnd(draft: GroupDraft, lowEnd: Snapshot): void {
@@ -391,14 +392,13 @@ class TurnPlanner {
     this.#sweeps.push({ type: 'below', groupId, from: state.lowEnd.index + 1, to: lowEnd.index, segments })
     this.#standOn(draft, lowEnd.index)
     const { index, term, digest } = lowEnd
-    draft.state = {
-      ...state,
+    draft.state = changed(state, {
       lowEnd: { index, term, digest },
       applied: asLogIndex(Math.max(state.applied, index)),
       commit: asLogIndex(Math.max(state.commit, index)),
       segments: state.segments.filter((segment) => !dead.includes(segment)),
       entryBytes: remainingBytes(state, state.last.index - index),
-    }
+    })
   }
 
   #destroy(draft: GroupDraft): void {

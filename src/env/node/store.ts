@@ -9,9 +9,9 @@ type Database = Level<Uint8Array, Uint8Array> & {
 }
 
 /** LevelDB's memtable and write-ahead log; two of them may be in memory at a time. */
-const writeBufferBytes = 16 * 1024 * 1024
+const writeBufferBytes = 8 * 1024 * 1024
 /** Cache of uncompressed table blocks. */
-const cacheBytes = 16 * 1024 * 1024
+const cacheBytes = 8 * 1024 * 1024
 /** One crossing into LevelDB brings at most about so many bytes, and so many pairs: few at first, for most reads want few. */
 const chunkBytes = 128 * 1024
 const firstChunkPairs = 16
