@@ -12,9 +12,14 @@ const kept = asGroupId(2)
 const MiB = 1024 * 1024
 
 async function bytesIn(folder: string): Promise<number> {
+  // What is given back may go while it is counted: a file counts as nothing, after a folder it is counted anew.
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (entries === undefined) return bytesIn(folder)
   let sum = 0
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    // A file may go while they are counted.
+  for (const entry of entries) {
     if (entry.isFile())
       sum += (await stat(join(entry.parentPath, entry.name)).catch(() => ({ size: 0 }))).size
   }
