@@ -66,7 +66,10 @@ export interface ProducerOptions {
   readonly maxInFlightBytes?: number
   /** Batches under way to a partition at once, 1 to 5. Default 5. */
   readonly maxInFlightBatches?: number
-  /** From `send` to acknowledgement, retries included; then it fails, as UNKNOWN_OUTCOME where it may have been appended. Default 120,000 ms. */
+  /**
+   * From `send` (more exactly, from the first record of that turn of the event loop) to acknowledgement, retries included; then it
+   * fails, as UNKNOWN_OUTCOME where it may have been appended. Default 120,000 ms.
+   */
   readonly deliveryTimeoutMs?: number
 }
 
