@@ -6,6 +6,7 @@ import { nodeLogger } from '../env/node/logger.ts'
 import { findLauncher, runProgram, spawnMember, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'
 import { giveBackIdleMemory } from './idle-memory.ts'
+import { limitYoungGeneration } from './young-generation.ts'
 import { processOutput } from './process-output.ts'
 
 // npm passes a Ctrl-C on that the terminal has sent to the whole group already: two signals, one key.
@@ -37,6 +38,7 @@ export function processContext(): CliContext {
         import('../env/node/index.ts'),
       ])
       giveBackIdleMemory()
+      limitYoungGeneration()
       return startServer({ ...nodeEnv({ level: 'silent' }), logger }, config)
     },
     spawnServer,

@@ -16,7 +16,7 @@ import { decodeState, encodeText, encodeTurn, encodeTurnNumber } from './records
 import type { StoredEntry } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
 import { someAtOnce } from './some-at-once.ts'
-import type { Sweep } from './turn.ts'
+import type { Sweep } from './sweep.ts'
 import type { GroupId, LogLimits, RecoveredGroup } from './types.ts'
 
 export interface Recovery {
@@ -49,7 +49,11 @@ export async function recover(
 
   const groups = new Map<GroupId, GroupState>()
   const recovered = new Map<GroupId, RecoveredGroup>()
-  const sweeps: Sweep[] = [...scan.destroyed].map((groupId) => ({ type: 'destroyed', groupId }))
+  const sweeps: Sweep[] = [...scan.destroyed].map((groupId) => ({
+    type: 'destroyed',
+    groupId,
+    stored: undefined,
+  }))
   const directories = new Set(await segments.directories())
   const loaded = await someAtOnce(scan.groupIds(), mostGroupsAtOnce, (groupId) =>
     loadGroup(store, segments, scan.group(groupId), directories.has(String(groupId))),

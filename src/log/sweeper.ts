@@ -1,10 +1,19 @@
 import type { Logger, Store, StoreOperation } from '../env/index.ts'
 import { assert } from './assert.ts'
-import { byTimeKey, entryRange, groupKey, groupOfKey, groupRange, justAfter, keyKind } from './keys.ts'
+import {
+  byTimeKey,
+  entryKey,
+  entryRange,
+  groupKey,
+  groupOfKey,
+  groupRange,
+  justAfter,
+  keyKind,
+} from './keys.ts'
 import type { Range } from './keys.ts'
 import { decodeIndexPoint } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
-import type { Sweep } from './turn.ts'
+import type { StoredEntries, Sweep } from './sweep.ts'
 import type { GroupId, IndexPoint } from './types.ts'
 
 /** Deletions in one batch: few enough that a turn doesn't wait long behind them. */
@@ -82,19 +91,45 @@ export class Sweeper {
           await this.#unlink(() => this.#segments.remove(groupId, segment))
         await this.#signpostsBelow(groupId, sweep.to)
         // Last, because entries below the low end are what tells a start that this was cut short.
-        await this.#deleteAll(entryRange(groupId, sweep.from, sweep.to))
+        if (sweep.from > 0) await this.#deleteEntries(groupId, sweep.from, sweep.to)
+        else await this.#deleteAll(entryRange(groupId, sweep.from, sweep.to))
         return
       case 'destroyed':
         await this.#unlink(() => this.#segments.removeGroup(groupId))
         for (const kind of [keyKind.byOffset, keyKind.byTime] as const) {
           await this.#deleteAll(groupRange(kind, groupId))
         }
-        const entries = groupRange(keyKind.entry, groupId)
-        const deletedBytes = await this.#deleteAll(entries)
+        await this.#destroyEntries(groupId, sweep.stored)
         if (this.#closed) return
         await this.#store.batch([{ type: 'del', key: groupKey(keyKind.destroyed, groupId) }], { sync: true })
-        // LevelDB would keep what is deleted until it happens to merge the tables that it lies in.
-        if (deletedBytes >= compactAboveBytes) await this.#store.compact(entries)
+    }
+  }
+
+  /** LevelDB would keep what is deleted until it happens to merge the tables that it lies in, so it is asked for that. */
+  async #destroyEntries(groupId: GroupId, stored: StoredEntries | undefined): Promise<void> {
+    const range = groupRange(keyKind.entry, groupId)
+    if (stored !== undefined) {
+      await this.#deleteEntries(groupId, stored.from, stored.to)
+      if (this.#closed) return
+      if (stored.bytes >= compactAboveBytes) await this.#store.compact(range)
+    }
+    // Nothing is left of what is known; of what isn't, this finds it.
+    const deletedBytes = await this.#deleteAll(range)
+    if (deletedBytes >= compactAboveBytes && !this.#closed) await this.#store.compact(range)
+  }
+
+  /**
+   * By their keys. To look for them first would bring all that they hold into memory: LevelDB maps the tables that it reads,
+   * and a topic that is deleted may be most of the store.
+   */
+  async #deleteEntries(groupId: GroupId, from: number, to: number): Promise<void> {
+    for (let first = from; first <= to && !this.#closed; first += mostDeletions) {
+      const count = Math.min(mostDeletions, to - first + 1)
+      const operations = Array.from({ length: count }, (_, at): StoreOperation => ({
+        type: 'del',
+        key: entryKey(groupId, first + at),
+      }))
+      await this.#store.batch(operations, { sync: true })
     }
   }
 

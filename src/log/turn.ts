@@ -20,6 +20,7 @@ import {
 } from './records.ts'
 import type { TurnExtents } from './records.ts'
 import { segmentThreshold } from './segment-threshold.ts'
+import { storedEntries, type Sweep } from './sweep.ts'
 import type { AppliedState, GroupId, GroupWrite, LogLimits } from './types.ts'
 
 /**
@@ -34,18 +35,6 @@ export interface SegmentWrite {
   /** The file isn't there yet: its name must become durable in this turn. */
   readonly created: boolean
 }
-
-/** What is to be given back once the turn is durable. */
-export type Sweep =
-  /** Entries `from` to `to`, signposts up to `to`, and these segments. */
-  | {
-      readonly type: 'below'
-      readonly groupId: GroupId
-      readonly from: number
-      readonly to: number
-      readonly segments: readonly number[]
-    }
-  | { readonly type: 'destroyed'; readonly groupId: GroupId }
 
 export interface TurnPlan {
   /** Its number. */
@@ -204,7 +193,9 @@ class TurnPlanner {
     this.#delete(groupKey(keyKind.applied, draft.groupId))
     const dead = before.segments.map((segment) => segment.number)
     const from = before.lowEnd.index + 1
-    this.#sweeps.push({ type: 'below', groupId: draft.groupId, from, to: snapshot.index, segments: dead })
+    // Of a log that was far behind, no more than it had.
+    const to = Math.min(snapshot.index, before.last.index)
+    this.#sweeps.push({ type: 'below', groupId: draft.groupId, from, to, segments: dead })
     // What this turn wrote before for the group is dead with the rest, so nothing of it needs to be written.
     draft.writes = []
     draft.firstIndex = undefined
@@ -411,7 +402,7 @@ class TurnPlanner {
     for (const kind of destroyedKinds) this.#delete(groupKey(kind, groupId))
     const key = groupKey(keyKind.destroyed, groupId)
     this.#put(key, encodeText('destroyed', key))
-    this.#sweeps.push({ type: 'destroyed', groupId })
+    this.#sweeps.push({ type: 'destroyed', groupId, stored: storedEntries(draft.state) })
     draft.state = undefined
     draft.destroyed = true
     draft.writes = []

@@ -5,6 +5,7 @@ import { asGroupId, asOffset } from '../../src/log/index.ts'
 import type { GroupId, IndexPoint, LogEnv, LogStorage } from '../../src/log/index.ts'
 import type { Disk, Store } from '../../src/env/index.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
+import { until } from '../support/until.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, entryAfter, flat, markOf } from './entries.ts'
 import { allEntries, group, openLog, recoveredOf, testEnv } from './storage-env.ts'
 
@@ -25,8 +26,8 @@ const signpost = (index: number): IndexPoint => ({
 })
 
 /** Twenty entries of 300 bytes, four to a segment, all applied, with a signpost at every second one. */
-async function twentyEntries(groupId: GroupId = group) {
-  const env = testEnv(memoryDisk())
+async function twentyEntries(groupId: GroupId = group, disk: Disk = memoryDisk()) {
+  const env = testEnv(disk)
   const log = await openLog(env, '/data')
   const entries = entriesAfter(
     emptySnapshot,
@@ -56,6 +57,32 @@ async function keysByKind(disk: Disk): Promise<Record<string, number>> {
 const openAgain = async (env: LogEnv, log: LogStorage): Promise<LogStorage> => {
   await log.close()
   return openLog(env, '/data')
+}
+
+/** A disk that notes what is asked of its stores: keys of entries that were read in order, and keys that were deleted. */
+function watched(disk: Disk) {
+  const entriesRead: Uint8Array[] = []
+  const deleted: Uint8Array[] = []
+  const openStore = async (directory: string): Promise<Store> => {
+    const store = await disk.openStore(directory)
+    return {
+      get: (key) => store.get(key),
+      batch: (operations, options) => {
+        deleted.push(...operations.filter(({ type }) => type === 'del').map(({ key }) => key))
+        return store.batch(operations, options)
+      },
+      async *iterate(range) {
+        for await (const pair of store.iterate(range)) {
+          if (pair[0][0] === 0x20) entriesRead.push(pair[0])
+          yield pair
+        }
+      },
+      clear: (range) => store.clear(range),
+      compact: (range) => store.compact(range),
+      close: () => store.close(),
+    }
+  }
+  return { disk: { ...disk, openStore }, entriesRead, deleted }
 }
 
 /** Waits until what is given back in the background is given back. */
@@ -96,6 +123,17 @@ describe('a move of the low end', () => {
     expect(bootstrap.termRuns).toEqual([{ firstIndex: 11, term: 1 }])
     expect(bootstrap.applied).toBe(20)
     await again.close()
+  })
+
+  it('deletes entries by their keys and reads none of them', async () => {
+    const { disk, entriesRead, deleted } = watched(memoryDisk())
+    const { log, entries } = await twentyEntries(group, disk)
+    await log.commit([{ groupId: group, lowEnd: snapshotAt(entries[9]!, 5) }])
+    const entriesDeleted = () => deleted.filter(([kind]) => kind === 0x20).length
+    await until('the entries are deleted', () => entriesDeleted() > 0)
+    await log.close()
+    expect(entriesDeleted()).toBe(10)
+    expect(entriesRead).toEqual([])
   })
 
   it('to the very end leaves an empty log that goes on', async () => {
@@ -151,6 +189,17 @@ describe('a snapshot', () => {
     expect(bootstrap.tail.map(flat)).toEqual(next.map(flat))
     expect(await again.findByOffset(group, asOffset(1000))).toBeUndefined()
   })
+
+  it('far beyond the end deletes no more than what was there', async () => {
+    const { disk, deleted } = watched(memoryDisk())
+    const { log, entries } = await twentyEntries(group, disk)
+    const far = { ...markOf(entries.at(-1)!), index: asLogIndex(10_000_000) }
+    await log.commit([{ groupId: group, snapshot: snapshotAt(far, 8) }])
+    const entriesDeleted = () => deleted.filter(([kind]) => kind === 0x20).length
+    await until('the entries are deleted', () => entriesDeleted() > 0)
+    await log.close()
+    expect(entriesDeleted()).toBe(20)
+  })
 })
 
 describe('the end of a group', () => {
@@ -183,6 +232,17 @@ describe('the end of a group', () => {
     const third = await openLog(env, '/data')
     expect((await allEntries(third, other)).map(flat)).toEqual(entries.map(flat))
     expect(third.lastMark(group).index).toBe(0)
+  })
+
+  it('reads nothing of what it held', async () => {
+    const { disk, entriesRead } = watched(memoryDisk())
+    const { log } = await twentyEntries(group, disk)
+    await log.commit([{ groupId: group, destroy: true }])
+    // A new life waits for the end of the old one.
+    await log.commit([{ groupId: group, create: emptySnapshot, hardState: hardState(1, 0) }])
+    expect(entriesRead).toEqual([])
+    await log.close()
+    expect(await keysByKind(disk)).toEqual({ '10': 1, '11': 1, '12': 1 })
   })
 
   it('may be followed at once by a new life that knows nothing of the old one', async () => {
