@@ -1,4 +1,5 @@
 import { assert } from './assert.ts'
+import { CatchUpPace } from './catch-up-pace.ts'
 import type { Core } from './core.ts'
 import { markOf } from './log.ts'
 import type { Progress } from './progress.ts'
@@ -40,6 +41,7 @@ export class CatchUp {
     assert(from > log.lowEnd.index, 'raft.fetch-below-low-end', () => `${from}, low end ${log.lowEnd.index}`)
     assert(from <= log.last.index, 'raft.fetch-beyond-last', () => `${from}, last ${log.last.index}`)
     progress.fetchFrom = from
+    progress.pace ??= new CatchUpPace(config, log.last.index - progress.match)
     outbox.fetch(progress.id, from, config.maxAppendBytes)
   }
 
@@ -175,11 +177,12 @@ export class CatchUp {
 
   /** Leaders, once a tick. */
   tick(): void {
-    const { config, followers, role } = this.#core
+    const { config, followers, log, role } = this.#core
     assert(role === 'leader', 'raft.catch-up-leader', () => role)
     this.#core.snapshotBudget = config.maxSnapshotBytesPerTick
     for (const progress of followers) {
       if (progress.state === 'snapshot') this.#tick(progress)
+      progress.pace?.tick(log.last.index - progress.match)
     }
   }
 

@@ -1,4 +1,5 @@
 import { assert } from './assert.ts'
+import type { CatchUpPace } from './catch-up-pace.ts'
 import {
   asLogIndex,
   type FollowerStatus,
@@ -119,6 +120,8 @@ export class Progress {
   probedMark: LogMark | undefined
   /** The first index of the read from storage that is under way. */
   fetchFrom: LogIndex | undefined
+  /** Set while it is served from storage. */
+  pace: CatchUpPace | undefined
   /** The snapshot on its way, once it is loaded. */
   transfer: SnapshotTransfer | undefined
   /** Ticks in state snapshot without anything new. */
@@ -158,6 +161,7 @@ export class Progress {
     this.paused = false
     this.poked = false
     this.fetchFrom = undefined
+    this.pace = undefined
     this.probedMark = undefined
     this.transfer = undefined
     this.snapshotTicks = 0

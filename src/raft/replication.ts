@@ -85,7 +85,8 @@ export class Replication {
     if (this.#asksOnly(progress)) return 'empty'
     if (progress.next <= log.last.index && (progress.state === 'probe' || !progress.inflights.isFull())) {
       const inMemory = this.#markBefore(progress) !== undefined && log.entryAt(progress.next) !== undefined
-      return inMemory ? 'entries' : 'catch-up'
+      if (inMemory) return 'entries'
+      if (progress.pace?.hasRoom(progress.inflights.bytes) !== false) return 'catch-up'
     }
     // What is under way will be answered, and until then entries may follow that bring the commit index along: a message
     // and an answer less. Heartbeats bring it to those whose answer got lost.
@@ -141,6 +142,7 @@ export class Replication {
     const entries = need === 'empty' ? [] : log.slice(progress.next, log.last.index, config.maxAppendBytes)
     assert(entries !== undefined, 'raft.send-without-entries')
     assert(entries.length > 0 || need === 'empty', 'raft.send-nothing', () => `to ${progress.id}`)
+    if (need === 'entries') progress.pace = undefined
     this.sendAppend(progress, previous, entries)
   }
 

@@ -185,6 +185,11 @@ export interface RaftConfig {
   readonly maxInflightMessages: number
   /** Most entry bytes under way to a follower. Default 16 MiB. */
   readonly maxInflightBytes: number
+  /**
+   * From storage no more is read while so many bytes are under way to a follower; twice as many, up to maxInflightBytes, after each
+   * election timeout in which it came no nearer to the end of the log. Default 2 MiB.
+   */
+  readonly catchUpBytes: number
   /** Proposals beyond so many uncommitted bytes are refused. Default 64 MiB. */
   readonly maxUncommittedBytes: number
   /** Entries that are durable and applied stay in memory up to so many bytes, newest first, until told otherwise. Default 4 MiB. */
