@@ -108,6 +108,7 @@ describe('the fixed limits', () => {
     ["records of a partition that wait for a member's credit", `${size(FEED_BYTES)} and a message`],
     ['marks of groups in one log entry', amount(MAX_GROUP_MARKS_PER_ENTRY, 'count')],
     ['bytes on the way to a follower', size(tuning.raft.maxInflightBytes)],
+    ['the same of entries that the leader reads from its disk', size(tuning.raft.catchUpBytes)],
     ['tail of each log in memory', size(tuning.raft.windowBytes)],
     ['groups of a node that look for their first leader at once', amount(MOST_LEADERLESS, 'count')],
     ['groups for which a node stands at once, unasked', amount(MOST_STANDING, 'count')],
