@@ -9,7 +9,7 @@ export interface YoungSpace {
   setGrowthFactor(factor: number): void
 }
 
-/** V8 would let it grow to 32 MiB, and take as much again while it moves what survives. */
+/** V8 would let it grow to 32 MiB. */
 export const mostYoungBytes = 16 * 1024 * 1024
 /** V8's own. */
 const usualFactor = 2
@@ -36,8 +36,10 @@ export class YoungGeneration {
   }
 }
 
-/** For as long as the process runs; keeps nothing from ending it. */
+/** For as long as the process runs; keeps nothing from ending it. Who has told Node.js of a size has it. */
 export function limitYoungGeneration(): void {
+  const told = [...process.execArgv, process.env['NODE_OPTIONS'] ?? '']
+  if (told.some((option) => /semi[-_]space/.test(option))) return
   const generation = new YoungGeneration({
     bytes: () =>
       getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0,

@@ -1,5 +1,5 @@
 import { assert } from './assert.ts'
-import { CatchUpPace } from './catch-up-pace.ts'
+import { CatchUpPace, type Standings } from './catch-up-pace.ts'
 import type { Core } from './core.ts'
 import { markOf } from './log.ts'
 import type { Progress } from './progress.ts'
@@ -41,8 +41,13 @@ export class CatchUp {
     assert(from > log.lowEnd.index, 'raft.fetch-below-low-end', () => `${from}, low end ${log.lowEnd.index}`)
     assert(from <= log.last.index, 'raft.fetch-beyond-last', () => `${from}, last ${log.last.index}`)
     progress.fetchFrom = from
-    progress.pace ??= new CatchUpPace(config, log.last.index - progress.match)
+    progress.pace ??= new CatchUpPace(config, this.#standings(progress))
     outbox.fetch(progress.id, from, config.maxAppendBytes)
+  }
+
+  #standings({ match }: Progress): Standings {
+    const { commit, log } = this.#core
+    return { missing: log.last.index - match, commit }
   }
 
   #wantSnapshot(progress: Progress): void {
@@ -177,12 +182,12 @@ export class CatchUp {
 
   /** Leaders, once a tick. */
   tick(): void {
-    const { config, followers, log, role } = this.#core
+    const { config, followers, role } = this.#core
     assert(role === 'leader', 'raft.catch-up-leader', () => role)
     this.#core.snapshotBudget = config.maxSnapshotBytesPerTick
     for (const progress of followers) {
       if (progress.state === 'snapshot') this.#tick(progress)
-      progress.pace?.tick(log.last.index - progress.match)
+      progress.pace?.tick(this.#standings(progress))
     }
   }
 

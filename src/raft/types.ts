@@ -186,8 +186,9 @@ export interface RaftConfig {
   /** Most entry bytes under way to a follower. Default 16 MiB. */
   readonly maxInflightBytes: number
   /**
-   * From storage no more is read while so many bytes are under way to a follower; twice as many, up to maxInflightBytes, after each
-   * election timeout in which it came no nearer to the end of the log. Default 2 MiB.
+   * The next read from storage for a follower waits while so many bytes that storage had are under way to it; twice as many, up to
+   * maxInflightBytes, after each election timeout in which nothing was committed or it came no nearer to the end of the log.
+   * Default 2 MiB.
    */
   readonly catchUpBytes: number
   /** Proposals beyond so many uncommitted bytes are refused. Default 64 MiB. */

@@ -91,11 +91,31 @@ describe('a follower that is served from storage', () => {
     const group = returned()
     const seen = new Set<number>()
     for (let beats = 0; beats < 30; beats++) {
+      group.propose('a', 1, entryBytes)
+      group.persist('c')
+      group.persist('a')
       beat(group)
       readAll(group)
       seen.add(bytesUnderWay(group))
     }
     expect([...seen]).toEqual([400, 800, 1600])
+  })
+
+  test('gets all that may be under way once nothing is committed: nobody appends, or all wait for it', () => {
+    const group = returned()
+    const seen: number[] = []
+    for (let beats = 0; beats < 20; beats++) {
+      beat(group)
+      // Slowly, but it comes nearer: one message a heartbeat.
+      const [next] = appendsTo(group, 'b')
+      group.deliver((message) => message === next)
+      group.persist('b')
+      group.deliver((message) => message.from === 'b')
+      readAll(group)
+      seen.push(bytesUnderWay(group))
+    }
+    expect(group.status('b').last.index).toBeGreaterThan(20)
+    expect(Math.max(...seen)).toBe(config.maxInflightBytes)
   })
 
   test('asks for what got lost also where nothing more may be under way', () => {
@@ -111,22 +131,48 @@ describe('a follower that is served from storage', () => {
   })
 })
 
-test('the pace stays between its two limits, and where the follower comes nearer each time it never grows', () => {
+describe('the pace', () => {
   const limits = { catchUpBytes: 3, maxInflightBytes: 20, electionTicks: 2 }
+  const at = (missing: number, commit: number) => ({ missing, commit: asLogIndex(commit) })
   const roomOf = (pace: CatchUpPace): number => {
     let bytes = 0
     while (pace.hasRoom(bytes)) bytes++
     return bytes
   }
-  fc.assert(
-    fc.property(fc.array(fc.nat(50), { maxLength: 40 }), fc.nat(50), (missing, first) => {
-      const pace = new CatchUpPace(limits, first)
-      for (const count of missing) pace.tick(count)
-      expect(roomOf(pace)).toBeGreaterThanOrEqual(limits.catchUpBytes)
-      expect(roomOf(pace)).toBeLessThanOrEqual(limits.maxInflightBytes)
-      const nearer = new CatchUpPace(limits, 1000)
-      for (const [at] of missing.entries()) nearer.tick(999 - at)
-      expect(roomOf(nearer)).toBe(limits.catchUpBytes)
-    }),
-  )
+
+  test('stays between its two limits, whatever happens', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(50), fc.nat(3)), { maxLength: 40 }), (steps) => {
+        const pace = new CatchUpPace(limits, at(10, 0))
+        let commit = 0
+        for (const [missing, more] of steps) pace.tick(at(missing, (commit += more)))
+        expect(roomOf(pace)).toBeGreaterThanOrEqual(limits.catchUpBytes)
+        expect(roomOf(pace)).toBeLessThanOrEqual(limits.maxInflightBytes)
+      }),
+    )
+  })
+
+  test('never grows while the follower comes nearer and the appends go on', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }))),
+        (steps) => {
+          const pace = new CatchUpPace(limits, at(1000, 0))
+          let [missing, commit] = [1000, 0]
+          for (const [nearer, more] of steps.slice(0, 100))
+            pace.tick(at((missing -= nearer), (commit += more)))
+          expect(roomOf(pace)).toBe(limits.catchUpBytes)
+        },
+      ),
+    )
+  })
+
+  test('grows where the follower comes nearer and nothing is committed, and where it comes no nearer', () => {
+    const alone = new CatchUpPace(limits, at(1000, 5))
+    for (let tick = 1; tick <= limits.electionTicks; tick++) alone.tick(at(1000 - tick, 5))
+    expect(roomOf(alone)).toBe(2 * limits.catchUpBytes)
+    const far = new CatchUpPace(limits, at(1000, 5))
+    for (let tick = 1; tick <= limits.electionTicks; tick++) far.tick(at(1000, 5 + tick))
+    expect(roomOf(far)).toBe(2 * limits.catchUpBytes)
+  })
 })
