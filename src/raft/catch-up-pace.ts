@@ -12,8 +12,8 @@ export interface Standings {
 
 /**
  * How much may be under way to a follower that is served from storage: little at first, for what waits for the follower's
- * disk takes that disk from everybody's appends, and makes the follower no faster (docs/performance.md). Twice as much after
- * each election timeout in which
+ * disk takes that disk from everybody's appends. They come first here, at the price of a follower that may be level somewhat
+ * later (docs/performance.md has both). Twice as much after each election timeout in which
  * - nothing was committed: then there are no appends to spare, or they wait for this very follower;
  * - the follower came no nearer to the end of the log: a long way needs more.
  */
