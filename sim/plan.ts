@@ -40,6 +40,10 @@ export interface Shape {
   readonly stalledDiskMs: number
   readonly segmentThresholdBytes: number
   readonly segmentBytes: number
+  readonly crowdedAboveGroups: number
+  readonly sharedThresholdBytes: number
+  readonly sharedSegmentBytes: number
+  readonly sharedBytes: number
   readonly saveStateEntries: number
   /** Older entries come from the disk. */
   readonly windowBytes: number
@@ -71,7 +75,7 @@ export interface PlanOptions {
 export function drawPlan(seed: number, options: PlanOptions = {}): Plan {
   const random = new RandomStream(seed, 'plan')
   const shape = {
-    ...drawShape(random, new RandomStream(seed, 'stored state')),
+    ...drawShape(random, new RandomStream(seed, 'stored state'), new RandomStream(seed, 'shared segments')),
     windowBytes: new RandomStream(seed, 'log window').pick([1, 2000, 20_000, 4 * 1024 * 1024]),
   }
   const nodes = options.nodes ?? random.pick([3, 3, 3, 3, 3, 3, 5, 5, 1])
@@ -120,7 +124,11 @@ export const isMemberFault = (kind: string): boolean => (memberFaults as readonl
 const isWorldFault = (kind: FaultKind): kind is WorldFault =>
   (worldFaults as readonly string[]).includes(kind)
 
-function drawShape(random: RandomStream, stateRandom: RandomStream): Omit<Shape, 'windowBytes'> {
+function drawShape(
+  random: RandomStream,
+  stateRandom: RandomStream,
+  sharedRandom: RandomStream,
+): Omit<Shape, 'windowBytes'> {
   const fastestUs = random.pick([50, 100, 300, 1000])
   const syncUs = random.pick([100, 400, 2000])
   const tickMs = random.pick([25, 50, 50])
@@ -135,6 +143,10 @@ function drawShape(random: RandomStream, stateRandom: RandomStream): Omit<Shape,
     stalledDiskMs: random.pick([1000, 5000]),
     segmentThresholdBytes: random.pick([1, 200, 1000, 4096]),
     segmentBytes: random.pick([1024, 8192, 65_536]),
+    crowdedAboveGroups: sharedRandom.pick([0, 1, 4]),
+    sharedThresholdBytes: sharedRandom.pick([1, 100, 1000]),
+    sharedSegmentBytes: sharedRandom.pick([1, 20_000, 200_000]),
+    sharedBytes: sharedRandom.pick([1, 50_000, 1_000_000]),
     saveStateEntries: stateRandom.pick([1, 5, 50, 2000]),
     metadataCompactEntries: random.pick([2, 5, 1000]),
     appendTimeoutMs: random.pick([1000, 5000, 30_000]),

@@ -4,7 +4,7 @@ import type { BrokerMutant, Edit } from './mutant.ts'
 const raft = 'src/raft/raft.ts'
 const storage = 'src/log/log-storage.ts'
 const segments = 'src/log/segments.ts'
-const turn = 'src/log/turn.ts'
+const turn = 'src/log/turn-planner.ts'
 const oneBatch = '      await this.#store.batch(operations, { sync: true })\n      return\n'
 const withSegments = 'await settleAll([this.#store.batch(operations, { sync: true }), ...parallel])'
 
@@ -92,7 +92,7 @@ export const storageMutants: readonly BrokerMutant[] = [
     [
       {
         file: segments,
-        find: '      if (created) syncs.push(this.#files.syncDirectory(this.#groupDirectory(groupId)))\n',
+        find: '      if (created) syncs.push(this.#files.syncDirectory(this.#directoryOf(owner)))\n',
         put: '',
       },
     ],
@@ -234,5 +234,33 @@ export const storageMutants: readonly BrokerMutant[] = [
         put: 'from: state.lowEnd.index + 1, to: lowEnd.index + 1, segments })',
       },
     ],
+  ),
+  broker(
+    'relocated-beside-its-record',
+    'moves a payload out of a shared segment while it writes the record that names its new place, not before',
+    'docs/storage-format.md, a turn',
+    ['node-gave-up', 'internal-error', 'acknowledged-lost', 'progress'],
+    [
+      {
+        file: turn,
+        find: 'this.#put(entryKey(groupId, entry.index), this.#appendToSegment(draft, entry))\n      draft.standsOnThisTurn = true',
+        put: 'this.#put(entryKey(groupId, entry.index), this.#appendToSegment(draft, entry))',
+      },
+    ],
+    { faults: ['power-loss', 'power-loss-leader', 'power-loss-all', 'disk-slow', 'crash-writing'] },
+  ),
+  broker(
+    'shared-segment-removed-early',
+    'removes a shared segment in which one group still has payloads',
+    'Apache BookKeeper, garbage collection of entry logs',
+    ['node-gave-up', 'internal-error', 'acknowledged-lost', 'progress'],
+    [
+      {
+        file: 'src/log/shared-segments.ts',
+        find: 'if (file.parts === 0 && number !== this.#end.number) unnamed.push(number)',
+        put: 'if (file.parts <= 1 && number !== this.#end.number) unnamed.push(number)',
+      },
+    ],
+    { faults: ['crash', 'restart', 'power-loss'] },
   ),
 ]

@@ -38,6 +38,14 @@ export interface ServerLimits {
   readonly segmentThresholdBytes?: number
   /** A segment file is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number
+  /** A turn of more groups than this writes its smaller payloads to one file that all groups share. Default 4. */
+  readonly crowdedAboveGroups?: number
+  /** From so many bytes on payloads of such a turn go there, not to LevelDB. Default 1,024. */
+  readonly sharedThresholdBytes?: number
+  /** A shared segment is closed at this size. Default 16 MiB. */
+  readonly sharedSegmentBytes?: number
+  /** So much stays in closed shared segments before the oldest is moved to the groups' own. Default 1 GiB. */
+  readonly sharedBytes?: number
   /** Of each replica's log the newest bytes that stay in memory, a quarter of them and at most 1 MiB from a start on; older ones are read from the disk. Default 8 MiB. */
   readonly windowBytes?: number
   /** The same of all replicas that aren't quiet, which share it evenly; the quiet ones share as much again. Default 16 MiB. */

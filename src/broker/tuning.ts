@@ -54,6 +54,10 @@ export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
     log: {
       segmentThresholdBytes: limits.segmentThresholdBytes ?? 4 * KIB,
       segmentBytes: limits.segmentBytes ?? 64 * MIB,
+      crowdedAboveGroups: limits.crowdedAboveGroups ?? 4,
+      sharedThresholdBytes: limits.sharedThresholdBytes ?? KIB,
+      sharedSegmentBytes: limits.sharedSegmentBytes ?? 16 * MIB,
+      sharedBytes: limits.sharedBytes ?? 1024 * MIB,
       tailBytes: Math.min(MIB, Math.floor(windowBytes / 4)),
     },
     windows: {

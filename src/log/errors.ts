@@ -36,16 +36,16 @@ export class DamagedEntryError extends Error {
   override readonly name = 'DamagedEntryError'
   readonly groupId: GroupId
   readonly index: LogIndex
-  /** The segment file that holds the payload; undefined where it's in LevelDB. */
-  readonly segment: number | undefined
+  /** The segment file that holds the payload, as messages name it; undefined where it's in LevelDB. */
+  readonly segment: string | undefined
   constructor(
     groupId: GroupId,
     index: LogIndex,
-    segment: number | undefined,
+    segment: string | undefined,
     detail: string,
     options?: ErrorOptions,
   ) {
-    const place = segment === undefined ? '' : ` in segment ${segment}`
+    const place = segment === undefined ? '' : ` in ${segment}`
     super(`group ${groupId}: entry ${index}${place} is damaged: ${detail}`, options)
     this.groupId = groupId
     this.index = index

@@ -19,7 +19,7 @@ export class FolderScan {
   readonly destroyed = new Set<GroupId>()
   entries = 0
   readonly #store: Store
-  readonly #limits: LogLimits
+  readonly #tailBytes: number
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #damage: Map<GroupId, string>
@@ -33,14 +33,14 @@ export class FolderScan {
 
   constructor(
     store: Store,
-    limits: LogLimits,
+    limits: Pick<LogLimits, 'tailBytes'>,
     clock: Clock,
     logger: Logger,
     damage: Map<GroupId, string>,
     onEntry?: OnEntry,
   ) {
     this.#store = store
-    this.#limits = limits
+    this.#tailBytes = limits.tailBytes
     this.#clock = clock
     this.#logger = logger
     this.#damage = damage
@@ -90,7 +90,7 @@ export class FolderScan {
         applied: this.#applied.get(groupId),
       }
       assert(this.#seen.has(groupId), 'log.scan-unseen', () => `group ${groupId}`)
-      scan = new GroupScan(groupId, records, this.#limits.tailBytes)
+      scan = new GroupScan(groupId, records, this.#tailBytes)
       this.#scans.set(groupId, scan)
     }
     return scan

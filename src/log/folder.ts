@@ -6,7 +6,8 @@ import { decodeIdentity, decodeText, encodeIdentity, encodeText } from './record
 import type { FolderIdentity } from './types.ts'
 
 /** Raised with every change that an older build can't read (docs/storage-format.md). */
-export const formatVersion = 1
+export const formatVersion = 2
+const readableVersions = '1 and 2'
 
 export const storeName = 'store'
 export const segmentsName = 'segments'
@@ -58,15 +59,26 @@ export async function claimFolder(
           'choose another folder with --data',
       )
     }
-    const value = encodeIdentity(identity, formatVersion, identityKey)
-    await store.batch([{ type: 'put', key: identityKey, value }], { sync: true })
+    await writeIdentity(store, identity)
     return
   }
-  checkIdentity(directory, identity, readIdentity(directory, found))
+  const { formatVersion: version, identity: owner } = readIdentity(directory, found)
+  checkIdentity(directory, identity, owner)
+  // From here on an older build must leave the folder alone.
+  if (version < formatVersion) await writeIdentity(store, owner)
 }
 
-/** Whose folder it is. Throws FolderMismatchError where it doesn't say, or says it in another format. */
-export function readIdentity(directory: string, found: Uint8Array): FolderIdentity {
+async function writeIdentity(store: Store, identity: FolderIdentity): Promise<void> {
+  const value = encodeIdentity(identity, formatVersion, identityKey)
+  assert(value.length > 0 && identity.nodeId !== '', 'log.identity-written', () => identity.clusterName)
+  await store.batch([{ type: 'put', key: identityKey, value }], { sync: true })
+}
+
+/** Whose folder it is, and of which format. Throws FolderMismatchError where it doesn't say, or says it in a newer format. */
+export function readIdentity(
+  directory: string,
+  found: Uint8Array,
+): { readonly formatVersion: number; readonly identity: FolderIdentity } {
   let decoded: ReturnType<typeof decodeIdentity>
   try {
     decoded = decodeIdentity(found, identityKey, formatVersion)
@@ -77,15 +89,16 @@ export function readIdentity(directory: string, found: Uint8Array): FolderIdenti
       `doesn't say whose it is: ${error.message}; move it away and let the node come back from the others`,
     )
   }
-  if (decoded.identity === undefined) {
+  const { identity } = decoded
+  if (identity === undefined) {
     throw new FolderMismatchError(
       directory,
-      `has storage format ${decoded.formatVersion}, and this build reads ${formatVersion}; a build never reads a newer ` +
+      `has storage format ${decoded.formatVersion}, and this build reads ${readableVersions}; a build never reads a newer ` +
         'format: run the newer build, or choose another folder with --data',
     )
   }
-  assert(decoded.formatVersion === formatVersion, 'log.identity-version', () => `${decoded.formatVersion}`)
-  return decoded.identity
+  assert(decoded.formatVersion <= formatVersion, 'log.identity-version', () => `${decoded.formatVersion}`)
+  return { formatVersion: decoded.formatVersion, identity }
 }
 
 function checkIdentity(directory: string, wanted: FolderIdentity, found: FolderIdentity): void {

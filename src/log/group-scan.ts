@@ -3,9 +3,10 @@ import type { Configuration, HardState, LogIndex, LogMark, SnapshotMark, TermRun
 import { asDigest, asLogIndex, asTerm } from '../raft/types.ts'
 import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
-import type { GroupState, SegmentState } from './group-state.ts'
+import type { GroupState, SegmentState, SharedPart } from './group-state.ts'
+import { withShared } from './group-state.ts'
 import { decodeStoredEntry } from './records.ts'
-import type { StateAt, StoredEntry } from './records.ts'
+import type { Extent, StateAt, StoredEntry } from './records.ts'
 import type { GroupId } from './types.ts'
 
 /** What the small records say of a group; undefined where one isn't there. */
@@ -35,6 +36,9 @@ export class GroupScan {
   #tailStart = 0
   #tailSum = 0
   readonly #segments = new Map<number, SegmentState>()
+  #shared: readonly SharedPart[] = []
+  /** Up to where entries name a shared segment, by its number. */
+  readonly sharedEnds = new Map<number, number>()
 
   constructor(groupId: GroupId, records: GroupRecords, tailBytes: number) {
     this.groupId = groupId
@@ -96,7 +100,7 @@ export class GroupScan {
       return
     }
     if (payload.type === 'inline') withPayload(head, payload.bytes)
-    else this.#addExtent(index, payload.extent.segment, payload.extent.position + head.payloadBytes)
+    else this.#addExtent(index, payload.extent, head.payloadBytes)
     if (head.kind === 'configuration') this.configuration = decodeConfiguration(head.header)
     if (this.termRuns.at(-1)?.term !== head.term) this.termRuns.push({ firstIndex: index, term: head.term })
     this.last = { index, term: head.term, digest: head.digest }
@@ -110,7 +114,13 @@ export class GroupScan {
     this.#addToTail(stored)
   }
 
-  #addExtent(index: LogIndex, number: number, end: number): void {
+  #addExtent(index: LogIndex, { shared, segment: number, position }: Extent, payloadBytes: number): void {
+    const end = position + payloadBytes
+    if (shared) {
+      this.sharedEnds.set(number, Math.max(end, this.sharedEnds.get(number) ?? 0))
+      this.#shared = withShared(this.#shared, number, index, payloadBytes)
+      return
+    }
     const bytes = Math.max(end, this.#segments.get(number)?.bytes ?? 0)
     this.#segments.set(number, { number, bytes, lastIndex: index })
   }
@@ -144,6 +154,11 @@ export class GroupScan {
   /** Segments that entries name, ascending, and up to where. */
   segments(): SegmentState[] {
     return [...this.#segments.values()].sort((left, right) => left.number - right.number)
+  }
+
+  /** What the group has in shared segments. */
+  shared(): readonly SharedPart[] {
+    return this.#shared
   }
 
   /** What can only be said once all entries are seen. */
@@ -180,6 +195,7 @@ export class GroupScan {
       commit: asLogIndex(Math.max(hardState.commit, index)),
       segments,
       nextSegment: (segments.at(-1)?.number ?? 0) + 1,
+      shared: this.#shared,
       entryBytes: this.#entryBytes,
       stateBytes: lowEndStateBytes + (this.applied?.state.length ?? 0),
     }

@@ -1,11 +1,12 @@
 import type { Store } from '../env/index.ts'
 import type { Configuration, HardState, LogIndex, LogMark, TermRun } from '../raft/types.ts'
+import { assert } from './assert.ts'
 import { DurableTurnFile, durableTurnName } from './durable-turn.ts'
 import type { EntryHead } from './entry-codec.ts'
 import { withPayload } from './entry-codec.ts'
 import { FolderMismatchError, MalformedBytesError } from './errors.ts'
 import { FolderScan } from './folder-scan.ts'
-import { formatVersion, readClusterId, readIdentity, segmentsName, storeName } from './folder.ts'
+import { readClusterId, readIdentity, segmentsName, storeName } from './folder.ts'
 import type { GroupScan } from './group-scan.ts'
 import { groupKey, groupRange, identityKey, keyKind } from './keys.ts'
 import { readLastTurn } from './last-turn.ts'
@@ -14,7 +15,7 @@ import type { LogEnv } from './log-storage.ts'
 import { quarantineName } from './quarantine.ts'
 import { decodeIndexPoint, decodeState, decodeStoredEntry } from './records.ts'
 import type { StoredEntry, StoredPayload } from './records.ts'
-import { SegmentFiles } from './segments.ts'
+import { describeSegment, SegmentFiles, segmentOwner } from './segments.ts'
 import type { FolderIdentity, GroupId } from './types.ts'
 
 /** A segment file, and what entries say of it. */
@@ -38,6 +39,8 @@ export interface InspectedGroup {
   readonly payloadBytes: number
   /** Entries whose payload lies in a segment. */
   readonly extents: number
+  /** Payload bytes that lie in shared segments. */
+  readonly sharedBytes: number
   readonly segments: readonly InspectedSegment[]
   readonly signposts: number
   /** The last turn may not have been whole: the next start cuts the log before this entry, which nobody was told of. */
@@ -65,6 +68,8 @@ export interface Inspection {
   /** The store lost turns, so nothing in it can be trusted. */
   readonly lostTurns: string | undefined
   readonly groups: readonly InspectedGroup[]
+  /** Those that all groups share. */
+  readonly sharedSegments: readonly InspectedSegment[]
   /** Deleted groups whose space is still being given back. */
   readonly destroyed: readonly GroupId[]
   /** Directories of groups that were put aside. */
@@ -105,37 +110,44 @@ export async function inspectFolder(
   const store = await env.disk.openStore(`${directory}/${storeName}`)
   const segments = new SegmentFiles(files, `${directory}/${segmentsName}`)
   try {
-    const found = await store.get(identityKey)
-    if (found === undefined) {
+    const value = await store.get(identityKey)
+    if (value === undefined) {
       throw new FolderMismatchError(directory, "has a LevelDB store that doesn't say whose it is")
     }
-    const identity = readIdentity(directory, found)
+    const found = readIdentity(directory, value)
     const durableTurn = names.includes(durableTurnName) ? await readDurable(env, directory) : 0
     const last = await readLastTurn(store, durableTurn)
     const payloads = new PayloadCheck(segments, last, options)
-    const limits = { segmentThresholdBytes: 1, segmentBytes: 1, tailBytes: 0 }
-    const scan = new FolderScan(store, limits, env.clock, env.logger, new Map(), (group, index, value) =>
-      payloads.check(group, index, value),
+    const scan = new FolderScan(
+      store,
+      { tailBytes: 0 },
+      env.clock,
+      env.logger,
+      new Map(),
+      (group, index, value) => payloads.check(group, index, value),
     )
     await scan.run(undefined)
     const groups: InspectedGroup[] = []
+    const shared = new Map<number, number>()
     for (const groupId of scan.groupIds()) {
       const group = scan.group(groupId)
       const faults = payloads.of(groupId)
       if (group.damage !== undefined) faults.add(group.damage)
       await checkLowEndState(store, group, faults)
       const inspected = await inspectSegments(segments, group, faults)
+      for (const [number, end] of group.sharedEnds) shared.set(number, Math.max(end, shared.get(number) ?? 0))
       groups.push(describeGroup(group, faults, inspected, await countSignposts(store, groupId)))
     }
-    const known = new Set([...scan.groupIds(), ...scan.destroyed].map(String))
+    const known = new Set(['shared', ...[...scan.groupIds(), ...scan.destroyed].map(String)])
     return {
-      formatVersion,
-      identity,
+      formatVersion: found.formatVersion,
+      identity: found.identity,
       clusterId: await readClusterId(store),
       turn: last.turn,
       durableTurn,
       lostTurns: last.damage,
       groups,
+      sharedSegments: segmentsOf(await segments.sizes('shared'), shared),
       destroyed: [...scan.destroyed],
       quarantined: await files.list(`${directory}/${quarantineName}`),
       unknownDirectories: (await segments.directories()).filter((name) => !known.has(name)),
@@ -221,12 +233,13 @@ class PayloadCheck {
     faults.extents++
     const { segment, position } = payload.extent
     try {
-      withPayload(head, await this.#segments.read(groupId, segment, position, head.payloadBytes))
+      const owner = segmentOwner(groupId, payload.extent)
+      withPayload(head, await this.#segments.read(owner, segment, position, head.payloadBytes))
       return undefined
     } catch (error) {
       // A file that isn't there or can't be read says so in its own words.
       const text = error instanceof Error ? error.message : String(error)
-      const damage = `entry ${head.index} in segment ${segment} at ${position}: ${text}`
+      const damage = `entry ${head.index} in ${describeSegment(payload.extent)} at ${position}: ${text}`
       const uncertain = this.#uncertainFrom.get(groupId)
       if (uncertain !== undefined && head.index >= uncertain) faults.cutBefore ??= head.index
       else faults.add(damage)
@@ -259,15 +272,26 @@ async function inspectSegments(
 ): Promise<InspectedSegment[]> {
   const found = await segments.sizes(group.groupId)
   const named = new Map(group.segments().map(({ number, bytes }) => [number, bytes]))
-  const numbers = [...new Set([...found.keys(), ...named.keys()])].sort((left, right) => left - right)
-  return numbers.map((number) => {
-    const fileBytes = found.get(number)
-    const namedBytes = named.get(number) ?? 0
+  const inspected = segmentsOf(found, named)
+  for (const { number, fileBytes, namedBytes } of inspected) {
     const short = fileBytes === undefined ? "isn't there" : `has ${fileBytes} bytes of ${namedBytes}`
     if ((fileBytes ?? 0) < namedBytes && faults.cutBefore === undefined)
       faults.add(`segment ${number} ${short}`)
-    return { number, fileBytes, namedBytes }
-  })
+  }
+  return inspected
+}
+
+function segmentsOf(
+  found: ReadonlyMap<number, number>,
+  named: ReadonlyMap<number, number>,
+): InspectedSegment[] {
+  const numbers = [...new Set([...found.keys(), ...named.keys()])].sort((left, right) => left - right)
+  assert(numbers.length >= found.size, 'log.inspected-segments', () => `${numbers.length} of ${found.size}`)
+  return numbers.map((number) => ({
+    number,
+    fileBytes: found.get(number),
+    namedBytes: named.get(number) ?? 0,
+  }))
 }
 
 async function countSignposts(
@@ -311,6 +335,7 @@ function describeGroup(
     entries,
     payloadBytes: faults.payloadBytes,
     extents: faults.extents,
+    sharedBytes: group.shared().reduce((sum, { bytes }) => sum + bytes, 0),
     segments,
     signposts: signposts.count,
     cutBefore: faults.cutBefore,

@@ -18,13 +18,13 @@ import {
   decodeTurnNumber,
   decodeHardState,
   decodeState,
-  decodeStoredEntry,
   decodeTurn,
   encodeHardState,
+  storedEntry,
 } from './records.ts'
 import type { TurnRecord } from './records.ts'
-import type { SegmentFiles } from './segments.ts'
-import type { SegmentWrite } from './turn.ts'
+import type { SegmentFiles, SegmentWrite } from './segments.ts'
+import { describeSegment, segmentOwner } from './segments.ts'
 import type { GroupId } from './types.ts'
 
 /** What a start knows of the turns before it. */
@@ -152,11 +152,19 @@ async function makeDurable(
     let bytes = 0
     const { lt } = groupRange(keyKind.entry, groupId)
     for await (const [, value] of store.iterate({ gte: entryKey(groupId, firstIndex), lt })) {
+      // One that is damaged the scan tells.
       const stored = storedEntry(value)
       if (stored?.payload.type !== 'extent') continue
-      const { segment, position } = stored.payload.extent
-      const payload = await segments.read(groupId, segment, position, stored.head.payloadBytes)
+      const { shared, segment, position } = stored.payload.extent
+      const owner = segmentOwner(groupId, stored.payload.extent)
+      const payload = await segments.read(owner, segment, position, stored.head.payloadBytes)
       withPayload(stored.head, payload)
+      if (shared) {
+        // Others have theirs in between, and any of them may be the first in a new file.
+        await segments.makeDirectory(owner)
+        await segments.rewrite(owner, segment, [payload], position)
+        continue
+      }
       addTo(writes, groupId, segment, position, payload)
       bytes += payload.length
       if (bytes < mostBytesAtOnce) continue
@@ -173,7 +181,7 @@ type OpenWrite = SegmentWrite & { readonly chunks: Uint8Array[]; end: number }
 /** One write for payloads that lie side by side. */
 function addTo(
   writes: OpenWrite[],
-  groupId: GroupId,
+  owner: GroupId,
   segment: number,
   position: number,
   payload: Uint8Array,
@@ -186,17 +194,7 @@ function addTo(
     return
   }
   // The name of a file that began in this turn is as doubtful as what is in it.
-  writes.push({ groupId, segment, position, chunks: [payload], created: position === 0, end })
-}
-
-/** Undefined where the entry is damaged; the scan tells it. */
-function storedEntry(value: Uint8Array): ReturnType<typeof decodeStoredEntry> | undefined {
-  try {
-    return decodeStoredEntry(value)
-  } catch (error) {
-    if (error instanceof MalformedBytesError) return undefined
-    throw error
-  }
+  writes.push({ owner, segment, position, chunks: [payload], created: position === 0, end })
 }
 
 interface BrokenExtent {
@@ -210,27 +208,26 @@ async function firstBrokenExtent(
   groupId: GroupId,
   firstIndex: LogIndex,
 ): Promise<BrokenExtent | undefined> {
-  const present = await segments.sizes(groupId)
+  const own = await segments.sizes(groupId)
+  const ofAll = await segments.sizes('shared')
   const { lt } = groupRange(keyKind.entry, groupId)
   for await (const [key, value] of store.iterate({ gte: entryKey(groupId, firstIndex), lt })) {
-    let stored: ReturnType<typeof decodeStoredEntry>
-    try {
-      stored = decodeStoredEntry(value)
-    } catch (error) {
-      // A batch is written as a whole or not at all, so this is damage of another kind; the scan tells it.
-      if (error instanceof MalformedBytesError) return undefined
-      throw error
-    }
+    const stored = storedEntry(value)
+    // A batch is written as a whole or not at all, so this is damage of another kind; the scan tells it.
+    if (stored === undefined) return undefined
     if (stored.payload.type === 'inline') continue
-    const { segment, position } = stored.payload.extent
+    const { extent } = stored.payload
+    const { segment, position } = extent
     const index = indexOfEntryKey(key)
     assert(index >= firstIndex, 'log.extent-before', () => `entry ${index} before ${firstIndex}`)
-    if (!present.has(segment)) return { index, detail: `segment ${segment} isn't there` }
+    const present = extent.shared ? ofAll : own
+    if (!present.has(segment)) return { index, detail: `${describeSegment(extent)} isn't there` }
     try {
-      withPayload(stored.head, await segments.read(groupId, segment, position, stored.head.payloadBytes))
+      const owner = segmentOwner(groupId, extent)
+      withPayload(stored.head, await segments.read(owner, segment, position, stored.head.payloadBytes))
     } catch (error) {
       if (!(error instanceof MalformedBytesError)) throw error
-      return { index, detail: `segment ${segment} at ${position}: ${error.message}` }
+      return { index, detail: `${describeSegment(extent)} at ${position}: ${error.message}` }
     }
   }
   return undefined

@@ -10,13 +10,16 @@ import { byOffsetKey, byTimeKey, groupKey, groupRange, keyKind } from './keys.ts
 import { lastSignpost, readEntries } from './reader.ts'
 import { putAside } from './quarantine.ts'
 import { decodeSnapshot, encodeText } from './records.ts'
-import { placeOfPayload } from './restore.ts'
+import { SharedRelocation } from './relocation.ts'
+import { isNamed, placeOfPayload } from './restore.ts'
 import { recover } from './recovery.ts'
 import type { Recovery } from './recovery.ts'
 import { SegmentFiles, settleAll } from './segments.ts'
+import { SharedSegments } from './shared-segments.ts'
 import { Sweeper } from './sweeper.ts'
-import type { TurnPlan } from './turn.ts'
-import { planTurn } from './turn.ts'
+import type { TurnContext, TurnPlan } from './turn.ts'
+import { planRelocation, planTurn } from './turn.ts'
+import { TurnOrder } from './turn-order.ts'
 import type {
   FolderIdentity,
   GroupId,
@@ -32,8 +35,15 @@ import { asOffset } from './types.ts'
 export const defaultLogLimits: LogLimits = {
   segmentThresholdBytes: 4096,
   segmentBytes: 64 * 1024 * 1024,
+  crowdedAboveGroups: 4,
+  sharedThresholdBytes: 1024,
+  sharedSegmentBytes: 16 * 1024 * 1024,
+  sharedBytes: 1024 * 1024 * 1024,
   tailBytes: 1024 * 1024,
 }
+
+/** After so many turns another attempt is made to relocate what could not be moved. */
+const turnsBetweenAttempts = 64
 
 export type LogEnv = Pick<Env, 'disk' | 'clock' | 'random' | 'logger'>
 
@@ -86,9 +96,9 @@ export async function openLogStorage(
 
 function checkLimits(limits: LogLimits): void {
   for (const [name, value] of Object.entries(limits) as [keyof LogLimits, number][]) {
-    const least = name === 'tailBytes' ? 0 : 1
+    const least = name === 'tailBytes' || name === 'crowdedAboveGroups' ? 0 : 1
     if (Number.isSafeInteger(value) && value >= least) continue
-    throw new RangeError(`${name} is ${value}; it must be a whole number of bytes, ${least} or more`)
+    throw new RangeError(`${name} is ${value}; it must be a whole number, ${least} or more`)
   }
 }
 
@@ -108,6 +118,8 @@ class NodeLogStorage implements LogStorage {
   readonly #segments: SegmentFiles
   readonly #durableTurn: DurableTurnFile
   readonly #sweeper: Sweeper
+  readonly #shared: SharedSegments
+  readonly #relocation: SharedRelocation
   readonly #groups: Map<GroupId, GroupState>
   readonly #damaged: Set<GroupId>
   #turn: number
@@ -115,9 +127,7 @@ class NodeLogStorage implements LogStorage {
   #notedTurn: number
   #clusterId: string | undefined
   #failure: StorageFailedError | undefined
-  #committing: Promise<void> | undefined
-  /** The end of a group that was put aside: a turn of the storage's own, which the next commit waits for. */
-  #ownTurn: Promise<void> | undefined
+  readonly #order = new TurnOrder()
   readonly #puttingAside = new Map<GroupId, Promise<string>>()
   readonly #restoring = new Set<Promise<void>>()
   #noting: Promise<void> | undefined
@@ -155,6 +165,15 @@ class NodeLogStorage implements LogStorage {
     )
     this.#sweeper = new Sweeper(store, segments, env.logger, (error) => this.#fail(error))
     for (const sweep of recovery.sweeps) this.#sweeper.add(sweep)
+    this.#shared = new SharedSegments(limits, recovery.sharedSizes, this.#groups.values())
+    this.#relocation = new SharedRelocation(store, segments, this.#shared, env.logger, {
+      groups: () => this.#groups.values(),
+      stateOf: (groupId) => this.#groups.get(groupId),
+      commit: (relocations) =>
+        this.#order.between(() => this.#commit(() => planRelocation(this.#context(), relocations))),
+    })
+    this.#sweepShared()
+    this.#relocation.start()
   }
 
   release(groupId: GroupId): void {
@@ -183,52 +202,63 @@ class NodeLogStorage implements LogStorage {
     if (this.#failure !== undefined) throw this.#failure
     assert(this.#closing === undefined, 'log.commit-while-open', () => 'a turn after close()')
     assert(
-      this.#committing === undefined,
+      !this.#order.isTurnUnderWay,
       'log.one-commit-at-a-time',
       () => `turn ${this.#turn + 1} is under way`,
     )
     if (turn.length === 0) return
-    this.#committing =
-      this.#ownTurn === undefined ? this.#commit(turn) : this.#commitAfter(this.#ownTurn, turn)
-    try {
-      await this.#committing
-    } finally {
-      this.#committing = undefined
-    }
+    await this.#order.turn(() => this.#commitWrites(turn))
   }
 
-  async #commitAfter(ownTurn: Promise<void>, turn: readonly GroupWrite[]): Promise<void> {
-    await ownTurn.catch(() => undefined)
-    if (this.#failure !== undefined) throw this.#failure
-    await this.#commit(turn)
-  }
-
-  async #commit(turn: readonly GroupWrite[]): Promise<void> {
-    this.#cancelNote?.()
+  async #commitWrites(turn: readonly GroupWrite[]): Promise<void> {
     // A group that comes back must not meet the end of its earlier life.
     if (turn.some((write) => write.create !== undefined && this.#sweeper.isDestroying(write.groupId))) {
       await this.#sweeper.idle()
     }
-    const plan = planTurn(
-      {
-        turn: this.#turn + 1,
-        limits: this.#limits,
-        stateOf: (groupId) => this.#groups.get(groupId),
-        isDamaged: (groupId) => this.#damaged.has(groupId),
-      },
-      turn,
-    )
+    await this.#commit(() => planTurn(this.#context(), turn))
+  }
+
+  #context(): TurnContext {
+    return {
+      turn: this.#turn + 1,
+      limits: this.#limits,
+      sharedEnd: this.#shared.end,
+      stateOf: (groupId) => this.#groups.get(groupId),
+      isDamaged: (groupId) => this.#damaged.has(groupId),
+    }
+  }
+
+  async #commit(planned: () => TurnPlan): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    this.#cancelNote?.()
+    const plan = planned()
     await this.#writing(() => this.#write(plan))
     this.#turn++
     assert(plan.turn === this.#turn, 'log.turn-counted', () => `${plan.turn}, not ${this.#turn}`)
+    const closed = plan.sharedEnd !== undefined && this.#shared.wrote(plan.sharedEnd)
     for (const [groupId, state] of plan.groups) {
       assert(state === undefined || state.groupId === groupId, 'log.planned-group', () => `group ${groupId}`)
+      this.#shared.changed(this.#groups.get(groupId)?.shared ?? [], state?.shared ?? [])
       if (state !== undefined) this.#groups.set(groupId, state)
       else this.#groups.delete(groupId)
       this.#damaged.delete(groupId)
     }
     for (const sweep of plan.sweeps) this.#sweeper.add(sweep)
+    this.#sweepShared()
+    if (closed || this.#isRelocationDue()) this.#relocation.start()
     this.#noteSoon()
+  }
+
+  /** Where there is no room, none is closed any more, but what could not be moved then may have been committed since. */
+  #isRelocationDue(): boolean {
+    return this.#shared.end === undefined && this.#turn % turnsBetweenAttempts === 0
+  }
+
+  /** Nobody knows what a damaged group needs, so while there is one, all of them stay. */
+  #sweepShared(): void {
+    if (this.#damaged.size > 0) return
+    const segments = this.#shared.takeUnnamed()
+    if (segments.length > 0) this.#sweeper.add({ type: 'shared', segments })
   }
 
   async #write(plan: TurnPlan): Promise<void> {
@@ -253,8 +283,7 @@ class NodeLogStorage implements LogStorage {
   #noteWhenQuiet(): void {
     if (
       this.#noting !== undefined ||
-      this.#committing !== undefined ||
-      this.#ownTurn !== undefined ||
+      !this.#order.isIdle ||
       this.#failure !== undefined ||
       this.#closing !== undefined
     )
@@ -307,11 +336,15 @@ class NodeLogStorage implements LogStorage {
     if (this.#failure !== undefined) throw this.#failure
     assert(reason !== '', 'log.quarantine-reason', () => `group ${groupId}`)
     assert(this.#closing === undefined, 'log.quarantine-while-open', () => `group ${groupId} after close()`)
-    await this.#betweenTurns(() => {
-      const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
+    await this.#order.between(async () => {
+      const state = this.#groups.get(groupId)
+      const isKnown = state !== undefined || this.#damaged.has(groupId)
       assert(isKnown, 'log.quarantined-known', () => `group ${groupId} is to be put aside and isn't there`)
       this.#damaged.add(groupId)
+      this.#shared.changed(state?.shared ?? [], [])
+      this.#groups.delete(groupId)
     })
+    if (this.#failure !== undefined) throw this.#failure
     // A start in the middle of this must not take what is left for whole.
     const key = groupKey(keyKind.damage, groupId)
     const value = encodeText(reason, key)
@@ -319,7 +352,9 @@ class NodeLogStorage implements LogStorage {
     await this.#sweeper.idle()
     const { files } = this.#env.disk
     const target = await putAside(files, this.#store, this.#segments, this.#directory, groupId)
-    await this.#betweenTurns(() => this.#commitOwn({ groupId, destroy: true }))
+    await this.#order.between(() =>
+      this.#commit(() => planTurn(this.#context(), [{ groupId, destroy: true }])),
+    )
     assert(
       !this.#groups.has(groupId) && !this.#damaged.has(groupId),
       'log.quarantined-gone',
@@ -327,29 +362,6 @@ class NodeLogStorage implements LogStorage {
     )
     this.#logger.warn({ groupId, reason, directory: target }, 'a group was put aside')
     return target
-  }
-
-  /** Calls `act` where no turn is under way. Not after a wait for that: the next may begin before its caller goes on. */
-  async #betweenTurns(act: () => Promise<void> | void): Promise<void> {
-    while (this.#committing !== undefined || this.#ownTurn !== undefined) {
-      await (this.#committing ?? this.#ownTurn)?.catch(() => undefined)
-    }
-    if (this.#failure !== undefined) throw this.#failure
-    await act()
-  }
-
-  async #commitOwn(write: GroupWrite): Promise<void> {
-    assert(
-      this.#committing === undefined && this.#ownTurn === undefined,
-      'log.between-turns',
-      () => `turn ${this.#turn + 1}`,
-    )
-    this.#ownTurn = this.#commit([write])
-    try {
-      await this.#ownTurn
-    } finally {
-      this.#ownTurn = undefined
-    }
   }
 
   async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
@@ -367,17 +379,17 @@ class NodeLogStorage implements LogStorage {
     if (place === undefined || this.#closing !== undefined) return false
     if (this.#failure !== undefined) throw this.#failure
     const { segment, position } = place
+    const owner = place.shared ? 'shared' : groupId
     // The low end may pass the entry meanwhile, or the group may end: then its file may be gone, and nobody needs it.
-    const isNamed = (): boolean =>
-      this.#groups.get(groupId)?.segments.some(({ number }) => number === segment) === true
-    if (!isNamed()) return false
-    const rewriting = this.#segments.rewrite(groupId, segment, entry.payload, position)
+    const isNeeded = (): boolean => isNamed(this.#groups.get(groupId), place)
+    if (!isNeeded()) return false
+    const rewriting = this.#segments.rewrite(owner, segment, entry.payload, position)
     this.#restoring.add(rewriting)
     try {
       await rewriting
       return true
     } catch (error) {
-      if (!isNamed()) return false
+      if (!isNeeded()) return false
       throw this.#fail(error)
     } finally {
       this.#restoring.delete(rewriting)
@@ -450,9 +462,10 @@ class NodeLogStorage implements LogStorage {
 
   async #close(): Promise<void> {
     this.#cancelNote?.()
-    await this.#committing?.catch(() => undefined)
-    assert(this.#committing === undefined, 'log.closed-between-turns', () => `turn ${this.#turn + 1}`)
+    await this.#order.idle()
+    assert(!this.#order.isTurnUnderWay, 'log.closed-between-turns', () => `turn ${this.#turn + 1}`)
     await Promise.allSettled([...this.#puttingAside.values(), ...this.#restoring])
+    await this.#relocation.close()
     await this.#sweeper.close()
     await this.#noting
     try {

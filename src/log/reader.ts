@@ -9,12 +9,30 @@ import { wholeBlocks } from './group-state.ts'
 import { entryRange, indexOfEntryKey } from './keys.ts'
 import type { Range } from './keys.ts'
 import { decodeIndexPoint, decodeStoredEntry } from './records.ts'
-import type { StoredEntry } from './records.ts'
+import type { Extent, StoredEntry } from './records.ts'
+import { isNamed } from './restore.ts'
+import { someAtOnce } from './some-at-once.ts'
 import type { SegmentFiles } from './segments.ts'
+import { describeSegment, segmentOwner } from './segments.ts'
 import type { GroupId, IndexPoint } from './types.ts'
 
 /** The most payload bytes that one read from a segment brings. */
 const mostBytesPerRead = 4 * 1024 * 1024
+
+/** A payload moves once, from a shared segment to one of its group; a batch may meet as many moves as it names segments. */
+const mostAttempts = 100
+
+/** In shared segments a group's payloads are far apart, and a read waits for the disk. */
+const mostReadsAtOnce = 8
+
+/** Entries whose payloads come with one read, or one entry whose payload is in the store. */
+interface Run {
+  readonly heads: readonly StoredEntry[]
+  readonly length: number
+}
+
+/** The entry's payload was relocated after its record was read. */
+const moved = Symbol('moved')
 
 /** Reads a group's durable log. `stateNow` is asked again after every wait: the low end may have moved meanwhile. */
 export async function readEntries(
@@ -29,18 +47,22 @@ export async function readEntries(
   refuseCompacted(stateNow(), from)
   const end = Math.min(to, last.index)
   if (from > end) return []
-  const heads = await readHeads(store, groupId, from, end, maxBytes).catch((error: unknown) => {
+  for (let attempt = 1; ; attempt++) {
+    const heads = await readHeads(store, groupId, from, end, maxBytes).catch((error: unknown) => {
+      refuseCompacted(stateNow(), from)
+      throw error
+    })
     refuseCompacted(stateNow(), from)
-    throw error
-  })
-  refuseCompacted(stateNow(), from)
-  assert(heads[0]!.head.index === from, 'log.read-first', () => `group ${groupId}: ${from}`)
-  assert(
-    heads.length <= end - from + 1,
-    'log.read-more',
-    () => `group ${groupId}: ${heads.length} from ${from}`,
-  )
-  return loadPayloads(segments, stateNow, heads)
+    assert(heads[0]!.head.index === from, 'log.read-first', () => `group ${groupId}: ${from}`)
+    assert(
+      heads.length <= end - from + 1,
+      'log.read-more',
+      () => `group ${groupId}: ${heads.length} from ${from}`,
+    )
+    const entries = await loadPayloads(segments, stateNow, heads)
+    if (entries !== moved) return entries
+    assert(attempt < mostAttempts, 'log.read-attempts', () => `group ${groupId}: ${from}, ${attempt} times`)
+  }
 }
 
 function refuseCompacted(state: GroupState, from: LogIndex): void {
@@ -93,36 +115,49 @@ async function loadPayloads(
   segments: SegmentFiles,
   stateNow: () => GroupState,
   heads: readonly StoredEntry[],
-): Promise<Entry[]> {
+): Promise<Entry[] | typeof moved> {
   const { groupId } = stateNow()
-  const entries: Entry[] = []
+  const runs: Run[] = []
   for (let at = 0; at < heads.length;) {
-    const { head, payload } = heads[at]!
-    if (payload.type === 'inline') {
-      entries.push(checked(groupId, heads[at]!, undefined, payload.bytes))
-      at++
-      continue
-    }
-    const { segment, position } = payload.extent
     const { count, length } = adjacent(heads, at)
-    assert(count >= 1, 'log.read-adjacent', () => `group ${groupId}: entry ${head.index}`)
-    refuseRemoved(stateNow(), segment, head.index)
-    const bytes = await segments.read(groupId, segment, position, length)
-    for (const stored of heads.slice(at, at + count)) {
-      const start = positionOf(stored) - position
-      const part = bytes.subarray(start, start + stored.head.payloadBytes)
-      entries.push(checked(groupId, stored, segment, part))
-    }
+    assert(count >= 1, 'log.read-adjacent', () => `group ${groupId}: entry ${heads[at]?.head.index}`)
+    runs.push({ heads: heads.slice(at, at + count), length })
     at += count
+  }
+  // One that could not be read stands for all: the rest is thrown away.
+  const loaded = await someAtOnce(runs, mostReadsAtOnce, (run) => loadRun(segments, stateNow, run))
+  const entries: Entry[] = []
+  for (const part of loaded) {
+    if (part === moved) return moved
+    entries.push(...part)
   }
   assert(entries.length === heads.length, 'log.read-complete', () => `group ${groupId}: ${entries.length}`)
   return entries
 }
 
-/** A segment that a move of the low end has given back in the meantime; opening it would create it anew. */
-function refuseRemoved(state: GroupState, segment: number, index: LogIndex): void {
-  if (state.segments.some(({ number }) => number === segment)) return
-  throw new EntriesCompactedError(state.groupId, index, state.lowEnd.index)
+async function loadRun(
+  segments: SegmentFiles,
+  stateNow: () => GroupState,
+  { heads, length }: Run,
+): Promise<Entry[] | typeof moved> {
+  const { groupId } = stateNow()
+  const { head, payload } = heads[0]!
+  if (payload.type === 'inline') return [checked(groupId, heads[0]!, undefined, payload.bytes)]
+  const { extent } = payload
+  // A file that was given back must not be opened: that would create it anew.
+  if (!isNamed(stateNow(), extent)) {
+    refuseCompacted(stateNow(), head.index)
+    if (extent.shared) return moved
+    throw new EntriesCompactedError(groupId, head.index, stateNow().lowEnd.index)
+  }
+  const { segment, position } = extent
+  assert(length >= head.payloadBytes, 'log.read-run', () => `group ${groupId}: entry ${head.index}`)
+  const bytes = await segments.read(segmentOwner(groupId, extent), segment, position, length)
+  return heads.map((stored) => {
+    const start = positionOf(stored) - position
+    assert(start >= 0 && start <= length, 'log.read-within-run', () => `group ${groupId}: ${start}`)
+    return checked(groupId, stored, extent, bytes.subarray(start, start + stored.head.payloadBytes))
+  })
 }
 
 function positionOf({ payload }: StoredEntry): number {
@@ -131,20 +166,23 @@ function positionOf({ payload }: StoredEntry): number {
 }
 
 function adjacent(heads: readonly StoredEntry[], from: number): { count: number; length: number } {
+  if (heads[from]!.payload.type === 'inline') return { count: 1, length: 0 }
   const first = positionOf(heads[from]!)
   let count = 0
   let length = 0
-  let segment: number | undefined
+  let before: Extent | undefined
   for (const { head, payload } of heads.slice(from)) {
     if (payload.type !== 'extent') break
-    const { position } = payload.extent
+    const { position, segment, shared } = payload.extent
     const end = first + length
-    if (count > 0) {
+    if (before !== undefined) {
       const follows =
-        payload.extent.segment === segment && (position === end || position === wholeBlocks(end))
+        segment === before.segment &&
+        shared === before.shared &&
+        (position === end || position === wholeBlocks(end))
       if (!follows || position + head.payloadBytes - first > mostBytesPerRead) break
     }
-    segment = payload.extent.segment
+    before = payload.extent
     length = position + head.payloadBytes - first
     count++
   }
@@ -156,19 +194,20 @@ function adjacent(heads: readonly StoredEntry[], from: number): { count: number;
 function checked(
   groupId: GroupId,
   { head }: StoredEntry,
-  segment: number | undefined,
+  extent: Extent | undefined,
   payload: Uint8Array,
 ): Entry {
   try {
     return withPayload(head, payload)
   } catch (error) {
-    throw damaged(groupId, head.index, segment, error)
+    throw damaged(groupId, head.index, extent, error)
   }
 }
 
-function damaged(groupId: GroupId, index: LogIndex, segment: number | undefined, error: unknown): unknown {
+function damaged(groupId: GroupId, index: LogIndex, extent: Extent | undefined, error: unknown): unknown {
   if (!(error instanceof MalformedBytesError)) return error
-  return new DamagedEntryError(groupId, index, segment, error.message, { cause: error })
+  const place = extent && describeSegment(extent)
+  return new DamagedEntryError(groupId, index, place, error.message, { cause: error })
 }
 
 /** The last signpost in the range that is above the low end. A damaged one is passed over: it would only have helped. */

@@ -17,6 +17,8 @@ const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** Where a payload lies; its length and checksum are in the entry's head. */
 export interface Extent {
+  /** In a segment of all groups, not of its own group. */
+  readonly shared: boolean
   readonly segment: number
   readonly position: number
 }
@@ -30,7 +32,7 @@ export interface StoredEntry {
   readonly payload: StoredPayload
 }
 
-const placement = { inline: 0, extent: 1 } as const
+const placement = { inline: 0, extent: 1, sharedExtent: 2 } as const
 const extentBytes = 1 + 4 + 8 + 4 + 4 + 4
 
 /** head | 0 | payload */
@@ -46,13 +48,13 @@ export function encodeInlineEntry(entry: Entry): Uint8Array {
   return bytes
 }
 
-/** head | 1 | segment 4 | position 8 | length 4 | payloadCrc32 4 | crc32 4 */
+/** head | 1, or 2 where the segment is shared | segment 4 | position 8 | length 4 | payloadCrc32 4 | crc32 4 */
 export function encodeExtentEntry(entry: Entry, extent: Extent): Uint8Array {
   const bytes = Buffer.allocUnsafe(headLength(entry) + extentBytes)
   const at = writeEntryHead(bytes, entry)
   assert(extent.segment >= 1, 'log.extent-segment', () => `entry ${entry.index}: segment ${extent.segment}`)
   assert(at + extentBytes === bytes.length, 'log.extent-bytes', () => `entry ${entry.index}: ${at}`)
-  bytes[at] = placement.extent
+  bytes[at] = extent.shared ? placement.sharedExtent : placement.extent
   bytes.writeUInt32BE(extent.segment, at + 1)
   writeUint64(bytes, extent.position, at + 5)
   bytes.writeUInt32BE(entry.payloadBytes, at + 13)
@@ -68,10 +70,20 @@ export function decodeStoredEntry(bytes: Uint8Array): StoredEntry {
   const place = all[length]
   if (place === placement.inline)
     return { head, payload: { type: 'inline', bytes: all.subarray(length + 1) } }
-  if (place === placement.extent) {
+  if (place === placement.extent || place === placement.sharedExtent) {
     return { head, payload: { type: 'extent', extent: decodeExtent(all.subarray(length), head) } }
   }
   throw new MalformedBytesError(`an entry's payload is in the unknown place ${place}`)
+}
+
+/** Undefined where the record isn't an entry's, or isn't there. */
+export function storedEntry(bytes: Uint8Array | undefined): StoredEntry | undefined {
+  try {
+    return bytes === undefined ? undefined : decodeStoredEntry(bytes)
+  } catch (error) {
+    if (error instanceof MalformedBytesError) return undefined
+    throw error
+  }
 }
 
 function decodeExtent(bytes: Buffer, head: EntryHead): Extent {
@@ -82,7 +94,8 @@ function decodeExtent(bytes: Buffer, head: EntryHead): Extent {
   if (bytes.readUInt32BE(13) !== head.payloadBytes || bytes.readUInt32BE(17) !== head.payloadCrc32) {
     throw new MalformedBytesError("an extent doesn't belong to its entry's head")
   }
-  return { segment: bytes.readUInt32BE(1), position: readUint64(bytes, 5) }
+  const shared = bytes[0] === placement.sharedExtent
+  return { shared, segment: bytes.readUInt32BE(1), position: readUint64(bytes, 5) }
 }
 
 export function encodeIdentity(identity: FolderIdentity, formatVersion: number, key: Uint8Array): Uint8Array {
@@ -100,11 +113,11 @@ export function encodeIdentity(identity: FolderIdentity, formatVersion: number, 
 export function decodeIdentity(
   bytes: Uint8Array,
   key: Uint8Array,
-  formatVersion: number,
+  newestVersion: number,
 ): { readonly formatVersion: number; readonly identity: FolderIdentity | undefined } {
   const reader = new RecordReader(bytes, key)
   const found = reader.uint32()
-  if (found !== formatVersion) return { formatVersion: found, identity: undefined }
+  if (found < 1 || found > newestVersion) return { formatVersion: found, identity: undefined }
   const clusterName = utf8Decoder.decode(reader.block())
   const nodeId = utf8Decoder.decode(reader.block())
   reader.end()

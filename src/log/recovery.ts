@@ -15,6 +15,7 @@ import type { LastTurn } from './last-turn.ts'
 import { decodeState, encodeText, encodeTurn, encodeTurnNumber } from './records.ts'
 import type { StoredEntry } from './records.ts'
 import type { SegmentFiles } from './segments.ts'
+import { readSharedTails } from './shared-tails.ts'
 import { someAtOnce } from './some-at-once.ts'
 import type { Sweep } from './sweep.ts'
 import type { GroupId, LogLimits, RecoveredGroup } from './types.ts'
@@ -24,6 +25,8 @@ export interface Recovery {
   readonly turn: number
   readonly groups: Map<GroupId, GroupState>
   readonly recovered: Map<GroupId, RecoveredGroup>
+  /** The files of the shared segments, and their sizes in bytes. */
+  readonly sharedSizes: ReadonlyMap<number, number>
   /** What an earlier run began to give back and didn't finish. */
   readonly sweeps: readonly Sweep[]
 }
@@ -55,8 +58,11 @@ export async function recover(
     stored: undefined,
   }))
   const directories = new Set(await segments.directories())
-  const loaded = await someAtOnce(scan.groupIds(), mostGroupsAtOnce, (groupId) =>
-    loadGroup(store, segments, scan.group(groupId), directories.has(String(groupId))),
+  const sharedSizes = await segments.sizes('shared')
+  const scans = scan.groupIds().map((groupId) => scan.group(groupId))
+  const sharedTails = await readSharedTails(segments, scans)
+  const loaded = await someAtOnce(scans, mostGroupsAtOnce, (group) =>
+    loadGroup(store, segments, group, directories.has(String(group.groupId)), sharedSizes, sharedTails),
   )
   for (const { group, found, state } of loaded) {
     const { groupId } = group
@@ -78,7 +84,7 @@ export async function recover(
     { groups: recovered.size, damaged, entries: scan.entries, turn: last.turn, ms },
     'the log is read',
   )
-  return { turn: last.turn, groups, recovered, sweeps }
+  return { turn: last.turn, groups, recovered, sharedSizes, sweeps }
 }
 
 interface LoadedGroup {
@@ -94,10 +100,13 @@ async function loadGroup(
   segments: SegmentFiles,
   group: GroupScan,
   hasDirectory: boolean,
+  sharedSizes: ReadonlyMap<number, number>,
+  sharedTails: ReadonlyMap<StoredEntry, Uint8Array>,
 ): Promise<LoadedGroup> {
   const { groupId } = group
+  if (group.damage === undefined) compareShared(group, sharedSizes)
   if (group.damage === undefined) await compareSegments(segments, group, hasDirectory)
-  const tail = group.damage === undefined ? await loadTail(segments, group) : []
+  const tail = group.damage === undefined ? await loadTail(segments, group, sharedTails) : []
   const lowEndState = group.damage === undefined ? await loadLowEndState(store, group) : undefined
   if (group.damage !== undefined || lowEndState === undefined) {
     const damage = group.damage ?? 'the state at its low end is missing'
@@ -142,6 +151,23 @@ async function settleLastTurn(
   if (last.turn > 0) await durableTurn.write(last.turn, { sync: true })
 }
 
+/** Nothing is cut from a shared segment: none that a start finds is ever written on. */
+function compareShared(group: GroupScan, sizes: ReadonlyMap<number, number>): void {
+  for (const { number, lastIndex } of group.shared()) {
+    const bytes = group.sharedEnds.get(number) ?? 0
+    assert(bytes > 0 && lastIndex <= group.last.index, 'log.shared-named', () => `${number}: ${lastIndex}`)
+    const fault = shortage(sizes.get(number), bytes)
+    if (fault === undefined) continue
+    group.damage = `shared segment ${number}, with entries up to ${lastIndex}, ${fault}`
+    return
+  }
+}
+
+function shortage(size: number | undefined, bytes: number): string | undefined {
+  if (size === undefined) return "isn't there"
+  return size < bytes ? `has ${size} bytes of ${bytes}` : undefined
+}
+
 /** Every segment that an entry names must be there as a whole; what no entry names is garbage and goes. */
 async function compareSegments(
   segments: SegmentFiles,
@@ -152,10 +178,9 @@ async function compareSegments(
   const found = hasDirectory ? await segments.sizes(groupId) : new Map<number, number>()
   const named = new Map(group.segments().map((segment) => [segment.number, segment]))
   for (const { number, bytes, lastIndex } of named.values()) {
-    const size = found.get(number)
     assert(bytes >= 0 && lastIndex <= group.last.index, 'log.segment-named', () => `${number}: ${lastIndex}`)
-    if (size !== undefined && size >= bytes) continue
-    const fault = size === undefined ? "isn't there" : `has ${size} bytes of ${bytes}`
+    const fault = shortage(found.get(number), bytes)
+    if (fault === undefined) continue
     group.damage = `segment ${number}, with entries up to ${lastIndex}, ${fault}`
     return
   }
@@ -172,11 +197,16 @@ async function compareSegments(
   }
 }
 
-async function loadTail(segments: SegmentFiles, group: GroupScan): Promise<readonly Entry[]> {
+async function loadTail(
+  segments: SegmentFiles,
+  group: GroupScan,
+  sharedTails: ReadonlyMap<StoredEntry, Uint8Array>,
+): Promise<readonly Entry[]> {
   const entries: Entry[] = []
   for (const stored of group.tail()) {
     try {
-      entries.push(withPayload(stored.head, await loadPayload(segments, group.groupId, stored)))
+      const payload = sharedTails.get(stored) ?? (await loadPayload(segments, group.groupId, stored))
+      entries.push(withPayload(stored.head, payload))
     } catch (error) {
       if (!(error instanceof MalformedBytesError)) throw error
       group.damage = `entry ${stored.head.index}: ${error.message}`
@@ -204,7 +234,9 @@ async function loadPayload(
 ): Promise<Uint8Array> {
   const { head, payload } = stored
   if (payload.type === 'inline') return payload.bytes
-  return segments.read(groupId, payload.extent.segment, payload.extent.position, head.payloadBytes)
+  const { shared, segment, position } = payload.extent
+  assert(!shared, 'log.shared-tail-read', () => `group ${groupId}: entry ${head.index}`)
+  return segments.read(groupId, segment, position, head.payloadBytes)
 }
 
 async function loadLowEndState(store: Store, group: GroupScan): Promise<Uint8Array | undefined> {
@@ -251,7 +283,7 @@ async function warnOfUnknownDirectories(
   destroyed: ReadonlySet<GroupId>,
   logger: Logger,
 ): Promise<void> {
-  const known = new Set([...recovered.keys(), ...destroyed].map(String))
+  const known = new Set(['shared', ...[...recovered.keys(), ...destroyed].map(String)])
   const unknown = (await segments.directories()).filter((name) => !known.has(name))
   if (unknown.length === 0) return
   logger.warn(

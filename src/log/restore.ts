@@ -1,10 +1,10 @@
 import type { Store } from '../env/index.ts'
 import type { Entry } from '../raft/types.ts'
 import { assert } from './assert.ts'
-import { MalformedBytesError } from './errors.ts'
 import { entryKey } from './keys.ts'
-import { decodeStoredEntry } from './records.ts'
-import type { Extent, StoredEntry } from './records.ts'
+import { storedEntry } from './records.ts'
+import type { GroupState } from './group-state.ts'
+import type { Extent } from './records.ts'
 import type { GroupId } from './types.ts'
 
 /**
@@ -24,11 +24,8 @@ export async function placeOfPayload(
   return stored.payload.extent
 }
 
-function storedEntry(value: Uint8Array | undefined): StoredEntry | undefined {
-  try {
-    return value === undefined ? undefined : decodeStoredEntry(value)
-  } catch (error) {
-    if (error instanceof MalformedBytesError) return undefined
-    throw error
-  }
+/** Whether the segment is still one that the group has something in; otherwise its file may be gone. */
+export function isNamed(state: GroupState | undefined, { shared, segment }: Extent): boolean {
+  const named: readonly { readonly number: number }[] = (shared ? state?.shared : state?.segments) ?? []
+  return named.some(({ number }) => number === segment)
 }

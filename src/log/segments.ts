@@ -1,13 +1,43 @@
 import type { File, Files } from '../env/index.ts'
 import { assert } from './assert.ts'
 import { someAtOnce } from './some-at-once.ts'
-import type { SegmentWrite } from './turn.ts'
 import type { GroupId } from './types.ts'
 
 /** Files that are kept open. More are open only while more are in use at once. */
 const mostOpenFiles = 256
 /** Groups whose segments are written at once in a turn: enough to keep a disk's queue full. */
 const mostWritesAtOnce = 16
+
+/** Whose a segment is: a group's own, or shared by all groups of the node. */
+export type SegmentOwner = GroupId | 'shared'
+
+export function segmentOwner(groupId: GroupId, { shared }: { readonly shared: boolean }): SegmentOwner {
+  return shared ? 'shared' : groupId
+}
+
+/** As messages name it. */
+export function describeSegment({
+  shared,
+  segment,
+}: {
+  readonly shared: boolean
+  readonly segment: number
+}): string {
+  return shared ? `shared segment ${segment}` : `segment ${segment}`
+}
+
+/**
+ * Payloads for one segment file, to be written one after the other: whole blocks, so that they can go past the system's cache
+ * and no turn writes into a block that an earlier one has made durable.
+ */
+export interface SegmentWrite {
+  readonly owner: SegmentOwner
+  readonly segment: number
+  readonly position: number
+  readonly chunks: readonly Uint8Array[]
+  /** The file isn't there yet: its name must become durable in this turn. */
+  readonly created: boolean
+}
 
 interface OpenFile {
   readonly opening: Promise<File>
@@ -16,14 +46,14 @@ interface OpenFile {
   dropped: boolean
 }
 
-/** The segment files of a node: DIRECTORY/GROUP/NUMBER.seg. Knows nothing of entries. */
+/** The segment files of a node: DIRECTORY/GROUP/NUMBER.seg and DIRECTORY/shared/NUMBER.seg. Knows nothing of entries. */
 export class SegmentFiles {
   readonly #files: Files
   readonly #directory: string
   /** By path, least recently used first. */
   readonly #open = new Map<string, OpenFile>()
-  /** Directories of groups whose names are durable. */
-  readonly #knownDirectories = new Set<GroupId>()
+  /** Directories whose names are durable. */
+  readonly #knownDirectories = new Set<SegmentOwner>()
   #closed = false
 
   constructor(files: Files, directory: string) {
@@ -33,55 +63,56 @@ export class SegmentFiles {
 
   /** Writes and syncs them all, and the names of new files and directories with them. */
   async write(writes: readonly SegmentWrite[]): Promise<void> {
-    const names = new Set(writes.map(({ groupId, segment }) => `${groupId}/${segment}`))
+    const names = new Set(writes.map(({ owner, segment }) => `${owner}/${segment}`))
     assert(names.size === writes.length, 'log.segment-written-twice', () => `${writes.length} writes`)
     await someAtOnce(writes, mostWritesAtOnce, (write) => this.#write(write))
   }
 
   async #write(write: SegmentWrite): Promise<void> {
-    const { groupId, segment, chunks, position, created } = write
-    assert(chunks.length > 0, 'log.segment-chunks', () => `${groupId}/${segment}`)
+    const { owner, segment, chunks, position, created } = write
+    assert(chunks.length > 0, 'log.segment-chunks', () => `${owner}/${segment}`)
     assert(position >= 0 && (!created || position === 0), 'log.segment-position', () => `${position}`)
-    if (created) await this.#makeDirectory(groupId)
-    await this.#using(groupId, segment, async (file) => {
+    if (created) await this.makeDirectory(owner)
+    await this.#using(owner, segment, async (file) => {
       await file.write(chunks, position)
       const syncs = [file.sync()]
-      if (created) syncs.push(this.#files.syncDirectory(this.#groupDirectory(groupId)))
+      if (created) syncs.push(this.#files.syncDirectory(this.#directoryOf(owner)))
       await settleAll(syncs)
     })
   }
 
   /** Writes over what a file has, or should have, at `position`, and syncs it. Its name, too: the file itself may be gone. */
   async rewrite(
-    groupId: GroupId,
+    owner: SegmentOwner,
     segment: number,
     chunks: readonly Uint8Array[],
     position: number,
   ): Promise<void> {
-    assert(chunks.length > 0, 'log.segment-rewrite-chunks', () => `${groupId}/${segment}`)
-    assert(position >= 0, 'log.segment-rewrite', () => `${groupId}/${segment} at ${position}`)
-    await this.#using(groupId, segment, async (file) => {
+    assert(chunks.length > 0, 'log.segment-rewrite-chunks', () => `${owner}/${segment}`)
+    assert(position >= 0, 'log.segment-rewrite', () => `${owner}/${segment} at ${position}`)
+    await this.#using(owner, segment, async (file) => {
       await file.write(chunks, position)
-      await settleAll([file.sync(), this.#files.syncDirectory(this.#groupDirectory(groupId))])
+      await settleAll([file.sync(), this.#files.syncDirectory(this.#directoryOf(owner))])
     })
   }
 
-  async #makeDirectory(groupId: GroupId): Promise<void> {
-    if (this.#knownDirectories.has(groupId)) return
-    await this.#files.makeDirectory(this.#groupDirectory(groupId))
+  /** Durably. */
+  async makeDirectory(owner: SegmentOwner): Promise<void> {
+    if (this.#knownDirectories.has(owner)) return
+    await this.#files.makeDirectory(this.#directoryOf(owner))
     await this.#files.syncDirectory(this.#directory)
-    this.#knownDirectories.add(groupId)
+    this.#knownDirectories.add(owner)
   }
 
   /** `length` bytes, or fewer where the file ends. The file must exist and not have been removed. */
-  async read(groupId: GroupId, segment: number, position: number, length: number): Promise<Uint8Array> {
+  async read(owner: SegmentOwner, segment: number, position: number, length: number): Promise<Uint8Array> {
     assert(position >= 0 && length >= 0, 'log.segment-read', () => `${length} bytes at ${position}`)
-    return this.#using(groupId, segment, (file) => file.read(position, length))
+    return this.#using(owner, segment, (file) => file.read(position, length))
   }
 
   /** Reads that are under way go on; whoever asks afterwards must know that the segment is gone. */
-  async remove(groupId: GroupId, segment: number): Promise<void> {
-    const path = this.#path(groupId, segment)
+  async remove(owner: SegmentOwner, segment: number): Promise<void> {
+    const path = this.#path(owner, segment)
     const open = this.#open.get(path)
     if (open !== undefined) {
       this.#drop(path, open)
@@ -94,20 +125,20 @@ export class SegmentFiles {
 
   async removeGroup(groupId: GroupId): Promise<void> {
     await this.#dropGroup(groupId)
-    await this.#files.removeDirectory(this.#groupDirectory(groupId))
+    await this.#files.removeDirectory(this.#directoryOf(groupId))
   }
 
   /** Moves all files of a group, which must not be written to meanwhile, to another directory of the folder; durable. */
   async moveGroup(groupId: GroupId, to: string): Promise<void> {
-    assert(to !== this.#groupDirectory(groupId), 'log.segment-moved-onto-itself', () => to)
+    assert(to !== this.#directoryOf(groupId), 'log.segment-moved-onto-itself', () => to)
     await this.#dropGroup(groupId)
     if (!(await this.directories()).includes(String(groupId))) return
-    await this.#files.rename(this.#groupDirectory(groupId), to)
+    await this.#files.rename(this.#directoryOf(groupId), to)
     await this.#files.syncDirectory(this.#directory)
   }
 
   async #dropGroup(groupId: GroupId): Promise<void> {
-    const prefix = `${this.#groupDirectory(groupId)}/`
+    const prefix = `${this.#directoryOf(groupId)}/`
     for (const [path, open] of Array.from(this.#open)) {
       if (!path.startsWith(prefix)) continue
       this.#drop(path, open)
@@ -122,23 +153,23 @@ export class SegmentFiles {
     )
   }
 
-  async truncate(groupId: GroupId, segment: number, length: number): Promise<void> {
-    assert(length >= 0, 'log.segment-truncate', () => `${groupId}/${segment} to ${length}`)
-    await this.#using(groupId, segment, (file) => file.truncate(length))
+  async truncate(owner: SegmentOwner, segment: number, length: number): Promise<void> {
+    assert(length >= 0, 'log.segment-truncate', () => `${owner}/${segment} to ${length}`)
+    await this.#using(owner, segment, (file) => file.truncate(length))
   }
 
-  /** Sizes of a group's segment files by number; other names are left out. */
-  async sizes(groupId: GroupId): Promise<Map<number, number>> {
+  /** Sizes of an owner's segment files by number; other names are left out. */
+  async sizes(owner: SegmentOwner): Promise<Map<number, number>> {
     const sizes = new Map<number, number>()
-    for (const name of await this.#files.list(this.#groupDirectory(groupId))) {
+    for (const name of await this.#files.list(this.#directoryOf(owner))) {
       const number = segmentNumber(name)
       if (number === undefined) continue
-      sizes.set(number, await this.#using(groupId, number, (file) => file.sizeBytes()))
+      sizes.set(number, await this.#using(owner, number, (file) => file.sizeBytes()))
     }
     return sizes
   }
 
-  /** Names of the directories of groups. */
+  /** Names of the directories, one for each owner. */
   async directories(): Promise<string[]> {
     return this.#files.list(this.#directory)
   }
@@ -152,9 +183,9 @@ export class SegmentFiles {
     await Promise.allSettled(open.map(([, file]) => file.opening))
   }
 
-  async #using<T>(groupId: GroupId, segment: number, use: (file: File) => Promise<T>): Promise<T> {
-    assert(segment >= 1, 'log.segment-number', () => `${groupId}/${segment}`)
-    const path = this.#path(groupId, segment)
+  async #using<T>(owner: SegmentOwner, segment: number, use: (file: File) => Promise<T>): Promise<T> {
+    assert(segment >= 1, 'log.segment-number', () => `${owner}/${segment}`)
+    const path = this.#path(owner, segment)
     if (this.#closed) throw new Error(`the storage is closed, and ${path} with it`)
     const open = this.#acquire(path)
     try {
@@ -194,12 +225,12 @@ export class SegmentFiles {
     if (open.users === 0) closeQuietly(open)
   }
 
-  #groupDirectory(groupId: GroupId): string {
-    return `${this.#directory}/${groupId}`
+  #directoryOf(owner: SegmentOwner): string {
+    return `${this.#directory}/${owner}`
   }
 
-  #path(groupId: GroupId, segment: number): string {
-    return `${this.#groupDirectory(groupId)}/${segmentName(segment)}`
+  #path(owner: SegmentOwner, segment: number): string {
+    return `${this.#directoryOf(owner)}/${segmentName(segment)}`
   }
 }
 

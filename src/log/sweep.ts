@@ -17,6 +17,8 @@ export type Sweep =
       /** What it had in the store; undefined where nobody knows: it was damaged, or a start found what is left of it. */
       readonly stored: StoredEntries | undefined
     }
+  /** Shared segments in which no group has anything any more. */
+  | { readonly type: 'shared'; readonly segments: readonly number[] }
 
 /** Entries `from` to `to`, all of them, about `bytes` in the store. */
 export interface StoredEntries {

@@ -67,7 +67,7 @@ export class Sweeper {
     try {
       for (let next = this.#queue[0]; next !== undefined && !this.#closed; next = this.#queue[0]) {
         await this.#sweep(next)
-        assert(this.#queue[0] === next, 'log.sweep-in-order', () => `group ${next?.groupId}`)
+        assert(this.#queue[0] === next, 'log.sweep-in-order', () => `${next?.type}`)
         this.#queue.shift()
       }
     } catch (error) {
@@ -79,30 +79,37 @@ export class Sweeper {
   }
 
   async #sweep(sweep: Sweep): Promise<void> {
-    const { groupId } = sweep
     switch (sweep.type) {
       case 'below':
-        assert(
-          sweep.from <= sweep.to + 1,
-          'log.sweep-below',
-          () => `group ${groupId}: ${sweep.from} to ${sweep.to}`,
-        )
-        for (const segment of sweep.segments)
-          await this.#unlink(() => this.#segments.remove(groupId, segment))
-        await this.#signpostsBelow(groupId, sweep.to)
-        // Last, because entries below the low end are what tells a start that this was cut short.
-        if (sweep.from > 0) await this.#deleteEntries(groupId, sweep.from, sweep.to)
-        else await this.#deleteAll(entryRange(groupId, sweep.from, sweep.to))
+        await this.#below(sweep)
         return
       case 'destroyed':
-        await this.#unlink(() => this.#segments.removeGroup(groupId))
-        for (const kind of [keyKind.byOffset, keyKind.byTime] as const) {
-          await this.#deleteAll(groupRange(kind, groupId))
-        }
-        await this.#destroyEntries(groupId, sweep.stored)
-        if (this.#closed) return
-        await this.#store.batch([{ type: 'del', key: groupKey(keyKind.destroyed, groupId) }], { sync: true })
+        await this.#destroyed(sweep)
+        return
+      case 'shared':
+        for (const segment of sweep.segments)
+          await this.#unlink(() => this.#segments.remove('shared', segment))
     }
+  }
+
+  async #below({ groupId, from, to, segments }: Sweep & { readonly type: 'below' }): Promise<void> {
+    assert(from <= to + 1, 'log.sweep-below', () => `group ${groupId}: ${from} to ${to}`)
+    for (const segment of segments) await this.#unlink(() => this.#segments.remove(groupId, segment))
+    await this.#signpostsBelow(groupId, to)
+    // Last, because entries below the low end are what tells a start that this was cut short.
+    if (from > 0) await this.#deleteEntries(groupId, from, to)
+    else await this.#deleteAll(entryRange(groupId, from, to))
+  }
+
+  async #destroyed({ groupId, stored }: Sweep & { readonly type: 'destroyed' }): Promise<void> {
+    await this.#unlink(() => this.#segments.removeGroup(groupId))
+    for (const kind of [keyKind.byOffset, keyKind.byTime] as const) {
+      await this.#deleteAll(groupRange(kind, groupId))
+    }
+    assert((stored?.bytes ?? 0) >= 0, 'log.sweep-stored', () => `group ${groupId}: ${stored?.bytes} bytes`)
+    await this.#destroyEntries(groupId, stored)
+    if (this.#closed) return
+    await this.#store.batch([{ type: 'del', key: groupKey(keyKind.destroyed, groupId) }], { sync: true })
   }
 
   /** LevelDB would keep what is deleted until it happens to merge the tables that it lies in, so it is asked for that. */

@@ -116,6 +116,17 @@ export interface LogLimits {
   readonly segmentThresholdBytes: number
   /** A segment file is closed when it has reached this. Default 64 MiB. */
   readonly segmentBytes: number
+  /**
+   * A turn in which more groups than this have payloads for segments is crowded: the smaller ones go to one segment that all
+   * groups share. Default 4, as many files as libuv syncs at once unless it is told otherwise.
+   */
+  readonly crowdedAboveGroups: number
+  /** In a crowded turn, payloads of so many bytes and more go to the shared segment. Default 1024. */
+  readonly sharedThresholdBytes: number
+  /** A shared segment is closed when it has reached this; relocation reads one as a whole. Default 16 MiB. */
+  readonly sharedSegmentBytes: number
+  /** Where closed shared segments have more than this, the oldest is relocated to its groups' own. Default 1 GiB. */
+  readonly sharedBytes: number
   /** At a start, so many bytes of a group's newest entries are loaded at most, beyond those not yet applied. Default 1 MiB. */
   readonly tailBytes: number
 }

@@ -46,7 +46,7 @@ class Bench {
         readEntries: async () => {
           const [index] = [...this.damaged].toSorted((left, right) => left - right)
           if (index !== undefined)
-            throw new DamagedEntryError(groupId, asLogIndex(index), 1, 'wrong checksum')
+            throw new DamagedEntryError(groupId, asLogIndex(index), 'segment 1', 'wrong checksum')
           return [...entries]
         },
         restorePayload: async (_group, entry) => {

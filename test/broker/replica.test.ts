@@ -37,7 +37,8 @@ class Read {
 }
 
 describe('a leader with a damaged entry on its disk', () => {
-  const damaged = () => Promise.reject(new DamagedEntryError(GROUP, asLogIndex(2), 1, 'a bit flipped'))
+  const damaged = () =>
+    Promise.reject(new DamagedEntryError(GROUP, asLogIndex(2), 'segment 1', 'a bit flipped'))
 
   it('hands over to one that has the whole log, where a reader asks for it', async () => {
     const { bench, append, replica } = benchOf(['n1', 'n2', 'n3'])

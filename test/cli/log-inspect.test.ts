@@ -20,7 +20,7 @@ describe('flotilla log inspect', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'flotilla-cli-log-'))
     whole = join(directory, 'whole')
-    await fillFolder(() => openLog(testEnv(), whole))
+    await fillFolder((limits) => openLog(testEnv(), whole, limits))
   })
   beforeEach(async () => {
     folder = await mkdtemp(join(directory, 'copy-'))
@@ -56,6 +56,14 @@ describe('flotilla log inspect', () => {
     expect(err).toMatch('the folder is damaged: group 4 (')
   })
 
+  it('of a cut shared segment names every group that has something behind the cut', async () => {
+    await truncate(join(folder, 'segments/shared/0000000001.seg'), 100)
+    const { exitCode, out } = await run(folder)
+    expect(exitCode).toBe(1)
+    for (const groupId of [4, 5, 6])
+      expect(out).toMatch(new RegExp(`group ${groupId}: entry \\d+ in shared segment 1 at \\d+: `))
+  })
+
   it('of a cut segment, a lost turn and a damaged table ends with 1 as well', async () => {
     await truncate(join(folder, 'segments/5/0000000001.seg'), 100)
     const cut = await run(folder, '-o', 'json')
@@ -77,7 +85,8 @@ describe('flotilla log inspect', () => {
     const before = await fingerprint(folder)
     const { exitCode, out, err } = await run(folder)
     expect(exitCode).toBe(0)
-    expect(out.split('\n')[0]).toBe(`${folder}: node n1 of cluster test (0badcafe), format 1, turn 37`)
+    expect(out.split('\n')[0]).toBe(`${folder}: node n1 of cluster test (0badcafe), format 2, turn 37`)
+    expect(out).toMatch(/^SHARED SEGMENT +FILE +NAMED BY ENTRIES\n +1 +[\d.]+ KiB/m)
     expect(out).toMatch(/^ +3 +5 +\d+ +54 +52 +47 .* n3 +sound$/m)
     expect(err).toMatch(/^all is sound: 4 groups, \d+ entries and .* of payload verified\n$/)
     expect(await fingerprint(folder)).toEqual(before)
@@ -94,7 +103,8 @@ describe('flotilla log inspect', () => {
     const last = JSON.parse(lines.at(-1)!) as { index: number; digest: string }
     expect(last).toMatchObject(json.groups[0]!.last)
     const table = await run(folder, '--group', '3', '--entries')
-    expect(table.out).toContain('segment 6 at 0')
+    expect(table.out).toMatch(/ segment 4 at 0 /)
+    expect(table.out).toMatch(/ shared segment 2 at 0 /)
     expect(table.out).toContain('NAMED BY ENTRIES')
     const groups = (await run(folder, '-o', 'ndjson')).out.trimEnd().split('\n')
     expect(groups).toHaveLength(4)

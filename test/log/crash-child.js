@@ -1,5 +1,5 @@
 /**
- * Commits turns to the folder in argv[2] until it is killed, and prints `GROUP INDEX` for each group of a turn once the
+ * Commits turns to the folder in argv[2], to shared segments where argv[3] says so, until it is killed, and prints `GROUP INDEX` for each group of a turn once the
  * turn is durable. Entry I of a group has I * 97 % 1500 payload bytes, all of them I % 251. Where the storage fails it
  * prints the error, tries once more, prints that error as well, and ends. Runs on the built code, and loads little of it,
  * since it is started a thousand times.
@@ -23,7 +23,16 @@ const env = {
   random: { below: () => 0, bytes: (count) => new Uint8Array(count) },
   logger,
 }
-const limits = { segmentThresholdBytes: 500, segmentBytes: 20_000, tailBytes: 1000 }
+// The even runs have three groups' own files, the odd ones a shared one, which is soon relocated.
+const limits = {
+  segmentThresholdBytes: 500,
+  segmentBytes: 20_000,
+  crowdedAboveGroups: process.argv[3] === 'shared' ? 1 : 3,
+  sharedThresholdBytes: 300,
+  sharedSegmentBytes: 20_000,
+  sharedBytes: 30_000,
+  tailBytes: 1000,
+}
 const log = await openLogStorage(env, process.argv[2], { clusterName: 'test', nodeId: 'n1' }, limits)
 const groups = [1, 2, 3]
 

@@ -36,7 +36,7 @@ export interface StoppedNode {
 }
 
 export async function stopNode(folder: string): Promise<StoppedNode> {
-  const groups = await fillFolder(() => openLogStorage(testEnv(), folder, identity, smallLimits))
+  const groups = await fillFolder((limits) => openLogStorage(testEnv(), folder, identity, limits))
   const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
@@ -58,7 +58,8 @@ export async function tryDamage(node: StoppedNode, damage: Damage, tally: Tally)
     const again = first.map((outcome) => (outcome === 'refused' ? outcome : outcome !== 'damaged'))
     if (again.join() !== second.join()) throw new Error(`first ${first.join()}, then ${second.join()}`)
     const damaged = first.filter((outcome) => outcome === 'damaged').length
-    const inSegment = file.startsWith('segments/') ? Number(file.split('/')[1]) : undefined
+    const owner = file.startsWith('segments/') ? file.split('/')[1] : undefined
+    const inSegment = owner === undefined || owner === 'shared' ? undefined : Number(owner)
     if (inSegment !== undefined && damage.harm.do !== 'two files swapped') {
       const others = first.filter((outcome, i) => outcome !== 'whole' && stoppedGroups[i] !== inSegment)
       if (others.length > 0)

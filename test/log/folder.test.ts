@@ -39,11 +39,11 @@ describe('a data folder', () => {
     const folder = await temporaryFolder()
     const env = testEnv()
     const store = await env.disk.openStore(join(folder, 'store'))
-    const value = encodeIdentity(identity, 2, identityKey)
+    const value = encodeIdentity(identity, 3, identityKey)
     await store.batch([{ type: 'put', key: identityKey, value }], { sync: true })
     await store.close()
     const message = await messageOf(openLogStorage(env, folder, identity))
-    expect(message).toMatch(/has storage format 2, and this build reads 1; .* run the newer build/)
+    expect(message).toMatch(/has storage format 3, and this build reads 1 and 2; .* run the newer build/)
   })
 
   it('that is something else is refused and left as it is', async () => {
@@ -101,6 +101,6 @@ describe('limits', () => {
   it('that make no sense are refused by name', async () => {
     const folder = await temporaryFolder()
     const opening = openLogStorage(testEnv(), folder, identity, { ...smallLimits, segmentBytes: 0 })
-    await expect(opening).rejects.toThrow('segmentBytes is 0; it must be a whole number of bytes, 1 or more')
+    await expect(opening).rejects.toThrow('segmentBytes is 0; it must be a whole number, 1 or more')
   })
 })

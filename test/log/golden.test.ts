@@ -50,7 +50,7 @@ it('a folder of a newer format is refused by name, and not one byte of its recor
   const segments = await contentOf(join(folder, 'segments'))
   const opening = openLogStorage(testEnv(), folder, identity)
   await expect(opening).rejects.toThrow(
-    `has storage format ${formatVersion + 1}, and this build reads ${formatVersion}; a build never reads a newer format`,
+    `has storage format ${formatVersion + 1}, and this build reads 1 and 2; a build never reads a newer format`,
   )
   expect(await contentOf(join(folder, 'segments'))).toEqual(segments)
 })

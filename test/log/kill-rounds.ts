@@ -26,7 +26,7 @@ export interface KillTally {
 
 /**
  * Lets a process commit to a folder, kills it at a moment that `random` (0 to below 1) picks, and checks what it left; then
- * the next one goes on from there. Every `freshAfter` rounds the folder begins anew.
+ * the next one goes on from there. Every `freshAfter` rounds the folder begins anew. Every second process writes to shared segments.
  */
 export async function killRounds(
   folder: string,
@@ -42,7 +42,13 @@ export async function killRounds(
       durable = new Map()
     }
     const turns = 1 + Math.floor(random() * 12)
-    for (const [groupId, index] of await commitAndKill(folder, turns, random() * mostDelayMs, tally))
+    for (const [groupId, index] of await commitAndKill(
+      folder,
+      round % 2 === 1,
+      turns,
+      random() * mostDelayMs,
+      tally,
+    ))
       durable.set(groupId, index)
     await check(folder, durable, tally)
     tally.rounds++
@@ -51,11 +57,14 @@ export async function killRounds(
 
 async function commitAndKill(
   folder: string,
+  shared: boolean,
   turns: number,
   delayMs: number,
   tally: KillTally,
 ): Promise<Map<GroupId, number>> {
-  const process = spawn('node', [child, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const process = spawn('node', [child, folder, shared ? 'shared' : 'own'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const closed = once(process, 'close')
   const reported = new Map<GroupId, number>()
   let seen = 0

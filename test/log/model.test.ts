@@ -2,13 +2,21 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Disk } from '../../src/env/index.ts'
 import { nodeDisk } from '../../src/env/node/disk.ts'
-import type { GroupId, GroupWrite, IndexPoint, LogStorage } from '../../src/log/index.ts'
+import type { GroupId, GroupWrite, IndexPoint, LogLimits, LogStorage } from '../../src/log/index.ts'
 import { asGroupId, asOffset } from '../../src/log/index.ts'
 import type { Entry, HardState, LogMark, Snapshot } from '../../src/raft/types.ts'
 import { asDigest, asLogIndex, asTerm } from '../../src/raft/types.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, flat, markOf } from './entries.ts'
-import { allEntries, openLog, recoveredOf, temporaryFolder, testEnv } from './storage-env.ts'
+import {
+  allEntries,
+  openLog,
+  recoveredOf,
+  sharedLimits,
+  smallLimits,
+  temporaryFolder,
+  testEnv,
+} from './storage-env.ts'
 
 /** A group as a few arrays: what the log must be, said as simply as can be. */
 interface Model {
@@ -222,10 +230,11 @@ async function follows(
   disk: Disk,
   directory: string,
   run: typeof arbitraryRun extends fc.Arbitrary<infer T> ? T : never,
+  limits: LogLimits,
 ) {
   seed = 0
   const models: Models = new Map()
-  let log = await openLog(testEnv(disk), directory)
+  let log = await openLog(testEnv(disk), directory, limits)
   for (const step of [...run, 'reopen' as const]) {
     if (step !== 'reopen') {
       await log.commit(turnOf(models, step))
@@ -233,7 +242,7 @@ async function follows(
     }
     await compare(log, models)
     await log.close()
-    log = await openLog(testEnv(disk), directory)
+    log = await openLog(testEnv(disk), directory, limits)
     compareRecovered(log, models)
     await compare(log, models)
   }
@@ -243,7 +252,25 @@ async function follows(
 describe('whatever is written, in whatever order, with starts in between', () => {
   it('a log is what a model of a few arrays says, in memory', async () => {
     await fc.assert(
-      fc.asyncProperty(arbitraryRun, (run) => follows(memoryDisk(), '/data', run)),
+      fc.asyncProperty(arbitraryRun, (run) => follows(memoryDisk(), '/data', run, smallLimits)),
+      { numRuns: 150 },
+    )
+  })
+
+  it('and with shared segments that are relocated at once', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        arbitraryRun,
+        fc.nat(2),
+        fc.constantFrom(1, 5000),
+        (run, crowdedAboveGroups, sharedBytes) =>
+          follows(memoryDisk(), '/data', run, {
+            ...sharedLimits,
+            crowdedAboveGroups,
+            sharedSegmentBytes: 1000,
+            sharedBytes,
+          }),
+      ),
       { numRuns: 150 },
     )
   })
@@ -251,7 +278,9 @@ describe('whatever is written, in whatever order, with starts in between', () =>
   it('a log is what a model of a few arrays says, on LevelDB and files', async () => {
     const disk = nodeDisk()
     await fc.assert(
-      fc.asyncProperty(arbitraryRun, async (run) => follows(disk, await temporaryFolder(), run)),
+      fc.asyncProperty(arbitraryRun, async (run) =>
+        follows(disk, await temporaryFolder(), run, sharedLimits),
+      ),
       { numRuns: 8 },
     )
   })

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { GroupId, LogStorage } from '../../src/log/index.ts'
+import type { GroupId, LogLimits, LogStorage } from '../../src/log/index.ts'
 import { DamagedEntryError, asGroupId, asOffset } from '../../src/log/index.ts'
 import type { Entry, HardState, LogMark } from '../../src/raft/types.ts'
 import { asLogIndex, asNodeId, asTerm } from '../../src/raft/types.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, flat, markOf } from './entries.ts'
+import { smallLimits } from './limits.ts'
 
 /** What a folder must hold of a group. */
 export interface ExpectedGroup {
@@ -18,15 +19,19 @@ export interface ExpectedGroup {
 
 export const stoppedGroups = [3, 4, 5, 6].map(asGroupId)
 
+const sharedRun = 1
+
 /**
  * Fills a folder as a node does in three runs: four groups with small payloads and large ones, cuts, applied states,
  * signposts, a moved low end, votes; LevelDB tables, a write-ahead log, several segments. The same bytes of entries
- * every time.
+ * every time. In `sharedRun` the large payloads are to go to the shared segments.
  */
-export async function fillFolder(open: () => Promise<LogStorage>): Promise<readonly ExpectedGroup[]> {
+export async function fillFolder(
+  open: (limits: LogLimits) => Promise<LogStorage>,
+): Promise<readonly ExpectedGroup[]> {
   const groups = new Map<GroupId, ExpectedGroup>()
   for (let run = 0; run < 3; run++) {
-    const log = await open()
+    const log = await open(run === sharedRun ? { ...smallLimits, crowdedAboveGroups: 0 } : smallLimits)
     if (run === 0) {
       await log.setClusterId('0badcafe')
       await log.commit(stoppedGroups.map((groupId) => ({ groupId, create: emptySnapshot })))

@@ -4,17 +4,17 @@ import { join } from 'node:path'
 import { afterEach } from 'vitest'
 import type { Cancel, Clock, Disk, Logger } from '../../src/env/index.ts'
 import { nodeDisk } from '../../src/env/node/disk.ts'
-import type { FolderIdentity, GroupId, LogEnv, LogLimits, LogStorage } from '../../src/log/index.ts'
+import type { FolderIdentity, GroupId, LogEnv, LogStorage } from '../../src/log/index.ts'
 import { asGroupId, openLogStorage } from '../../src/log/index.ts'
 import type { Entry } from '../../src/raft/types.ts'
 import { asLogIndex } from '../../src/raft/types.ts'
 import type { RecoveredGroup } from '../../src/log/index.ts'
+import { smallLimits } from './limits.ts'
+
+export { sharedLimits, smallLimits } from './limits.ts'
 
 export const identity: FolderIdentity = { clusterName: 'test', nodeId: 'n1' }
 export const group = asGroupId(7)
-/** Small, so that a few entries show what millions would. */
-export const smallLimits: LogLimits = { segmentThresholdBytes: 64, segmentBytes: 1000, tailBytes: 500 }
-
 /** A clock that stands still until a test lets timers fire. */
 export interface TestClock extends Clock {
   fireTimers(): void

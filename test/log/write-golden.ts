@@ -18,8 +18,7 @@ const env = {
   random: { below: () => 0, bytes: (count: number) => new Uint8Array(count) },
   logger: silent,
 }
-const limits = { segmentThresholdBytes: 64, segmentBytes: 1000, tailBytes: 500 }
-const groups = await fillFolder(() =>
+const groups = await fillFolder((limits) =>
   openLogStorage(env, folder, { clusterName: 'test', nodeId: 'n1' }, limits),
 )
 await writeFile(`${folder}.txt`, goldenText(groups))

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os'
 import { InvalidArgumentError, type Command } from 'commander'
 import type { Env } from '../../env/index.ts'
 import { StoreLockedError } from '../../env/index.ts'
-import type { InspectedEntry, InspectedGroup, Inspection } from '../../log/index.ts'
+import type { InspectedEntry, InspectedGroup, InspectedSegment, Inspection } from '../../log/index.ts'
 import type { CliContext, Output } from '../context.ts'
 import { CommandFailure, wrongUse } from '../failure.ts'
 import { formatBytes, formatCount, listing, paint, plural } from '../format.ts'
@@ -142,17 +142,18 @@ function groupJson(group: InspectedGroup) {
     entries: group.entries,
     payloadBytes: group.payloadBytes,
     extents: group.extents,
+    sharedBytes: group.sharedBytes,
     signposts: group.signposts,
     terms: group.termRuns,
     voters: configuration.voters,
     votersOutgoing: configuration.votersOutgoing,
     learners: configuration.learners,
-    segments: group.segments.map(({ number, fileBytes, namedBytes }) => ({
-      number,
-      fileBytes: fileBytes ?? null,
-      namedBytes,
-    })),
+    segments: group.segments.map(segmentJson),
   }
+}
+
+function segmentJson({ number, fileBytes, namedBytes }: InspectedSegment) {
+  return { number, fileBytes: fileBytes ?? null, namedBytes }
 }
 
 function markJson({ index, term, digest }: InspectedGroup['last']) {
@@ -166,7 +167,7 @@ function entryJson({ groupId, head, payload, damage }: InspectedEntry) {
     kind: head.kind,
     headerBytes: head.header.length,
     payloadBytes: head.payloadBytes,
-    ...(payload.type === 'extent' && { segment: payload.extent.segment, position: payload.extent.position }),
+    ...(payload.type === 'extent' && payload.extent),
     damage: damage ?? null,
   }
 }
@@ -182,6 +183,7 @@ function folderJson(directory: string, inspection: Inspection, groups: readonly 
     durableTurn,
     lostTurns: lostTurns ?? null,
     groups: groups.map(groupJson),
+    sharedSegments: inspection.sharedSegments.map(segmentJson),
     destroyed: inspection.destroyed,
     quarantined: inspection.quarantined,
     unknownDirectories: inspection.unknownDirectories,
@@ -205,7 +207,12 @@ function folderTable(
     ...asideLines(inspection),
     groupsTable(output, groups),
   ]
-  if (flags.group !== undefined) for (const group of groups) parts.push(segmentsTable(output, group))
+  const { sharedSegments } = inspection
+  if (sharedSegments.length > 0 && flags.group === undefined) {
+    parts.push(segmentsTable(output, sharedSegments, 'SHARED SEGMENT'))
+  }
+  if (flags.group !== undefined)
+    for (const { segments } of groups) parts.push(segmentsTable(output, segments))
   if (flags.entries === true) parts.push(entriesTable(output, entries))
   for (const { groupId, damage, cutBefore } of groups) {
     for (const text of damage) parts.push(`${paint(output, 'red', `group ${groupId}`)}: ${text}\n`)
@@ -233,9 +240,18 @@ function groupsTable(output: Output, groups: readonly InspectedGroup[]): string 
   return renderTable(
     output,
     [
-      ...['GROUP', 'TERM', 'FIRST', 'LAST', 'COMMIT', 'APPLIED', 'ENTRIES', 'PAYLOAD', 'SEGMENTS'].map(
-        numeric,
-      ),
+      ...[
+        'GROUP',
+        'TERM',
+        'FIRST',
+        'LAST',
+        'COMMIT',
+        'APPLIED',
+        'ENTRIES',
+        'PAYLOAD',
+        'SEGMENTS',
+        'SHARED',
+      ].map(numeric),
       { title: 'VOTED FOR' },
       { title: 'STATE' },
     ],
@@ -249,16 +265,17 @@ function groupsTable(output: Output, groups: readonly InspectedGroup[]): string 
       formatCount(group.entries),
       formatBytes(group.payloadBytes),
       group.segments.length,
+      formatBytes(group.sharedBytes),
       group.hardState.votedFor ?? 'nobody',
       group.damage.length === 0 ? 'sound' : 'damaged',
     ]),
   )
 }
 
-function segmentsTable(output: Output, { segments }: InspectedGroup): string {
+function segmentsTable(output: Output, segments: readonly InspectedSegment[], title = 'SEGMENT'): string {
   return renderTable(
     output,
-    [numeric('SEGMENT'), numeric('FILE'), numeric('NAMED BY ENTRIES')],
+    [numeric(title), numeric('FILE'), numeric('NAMED BY ENTRIES')],
     segments.map(({ number, fileBytes, namedBytes }) => [
       number,
       fileBytes === undefined ? 'missing' : formatBytes(fileBytes),
@@ -283,8 +300,14 @@ function entriesTable(output: Output, entries: readonly InspectedEntry[]): strin
       head.term,
       head.kind,
       formatBytes(head.payloadBytes),
-      `${payload.type === 'inline' ? 'store' : `segment ${payload.extent.segment} at ${payload.extent.position}`}${damage === undefined ? '' : ', damaged'}`,
+      `${describePlace(payload)}${damage === undefined ? '' : ', damaged'}`,
       markJson(head).digest,
     ]),
   )
+}
+
+function describePlace(payload: InspectedEntry['payload']): string {
+  if (payload.type === 'inline') return 'store'
+  const { shared, segment, position } = payload.extent
+  return `${shared ? 'shared segment' : 'segment'} ${segment} at ${position}`
 }
