@@ -5,7 +5,7 @@ import { assert } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import type { GroupState, SegmentState, SharedPart } from './group-state.ts'
 import { withShared } from './group-state.ts'
-import { decodeStoredEntry } from './records.ts'
+import { decodeStoredEntry, storedEntry } from './records.ts'
 import type { Extent, StateAt, StoredEntry } from './records.ts'
 import type { GroupId } from './types.ts'
 
@@ -39,6 +39,8 @@ export class GroupScan {
   #shared: readonly SharedPart[] = []
   /** Up to where entries name a shared segment, by its number. */
   readonly sharedEnds = new Map<number, number>()
+  /** The newest shared segment that any of its entries names, also where the group is damaged; 0 where none does. */
+  newestShared = 0
 
   constructor(groupId: GroupId, records: GroupRecords, tailBytes: number) {
     this.groupId = groupId
@@ -66,18 +68,29 @@ export class GroupScan {
 
   /** The next stored entry, in the order of the keys. */
   add(index: LogIndex, value: Uint8Array): void {
-    if (this.damage !== undefined) return
+    if (this.damage !== undefined) {
+      const stored = storedEntry(value)
+      if (stored !== undefined) this.#noteShared(stored)
+      return
+    }
     assert(this.last.index >= this.lowEnd.index, 'log.scan-low-end', () => `group ${this.groupId}`)
     if (index <= this.lowEnd.index) {
       this.leftBelow = true
       return
     }
     try {
-      this.#check(index, decodeStoredEntry(value), value.length)
+      const stored = decodeStoredEntry(value)
+      this.#noteShared(stored)
+      this.#check(index, stored, value.length)
     } catch (error) {
       // Nothing in there reads from anywhere: whatever is thrown says that these bytes aren't an entry.
       this.damage = `entry ${index}: ${error instanceof Error ? error.message : String(error)}`
     }
+  }
+
+  #noteShared({ payload }: StoredEntry): void {
+    if (payload.type === 'inline' || !payload.extent.shared) return
+    this.newestShared = Math.max(this.newestShared, payload.extent.segment)
   }
 
   #check(index: LogIndex, stored: StoredEntry, valueBytes: number): void {
@@ -116,6 +129,7 @@ export class GroupScan {
 
   #addExtent(index: LogIndex, { shared, segment: number, position }: Extent, payloadBytes: number): void {
     const end = position + payloadBytes
+    assert(end >= position && index >= 1, 'log.scan-extent', () => `group ${this.groupId}: ${index}`)
     if (shared) {
       this.sharedEnds.set(number, Math.max(end, this.sharedEnds.get(number) ?? 0))
       this.#shared = withShared(this.#shared, number, index, payloadBytes)

@@ -23,7 +23,7 @@ import {
   storedEntry,
 } from './records.ts'
 import type { TurnRecord } from './records.ts'
-import type { SegmentFiles, SegmentWrite } from './segments.ts'
+import type { SegmentFiles, SegmentPiece, SegmentWrite } from './segments.ts'
 import { describeSegment, segmentOwner } from './segments.ts'
 import type { GroupId } from './types.ts'
 
@@ -108,8 +108,9 @@ export async function checkLastTurn(
     'log.last-turn-damage',
     () => `turn ${last.turn}: ${last.damage}`,
   )
+  const shared = await segments.sizes('shared')
   for (const { groupId, firstIndex } of last.extents) {
-    const broken = await firstBrokenExtent(store, segments, groupId, firstIndex)
+    const broken = await firstBrokenExtent(store, segments, shared, groupId, firstIndex)
     if (broken === undefined) continue
     if (last.certain) {
       damage.set(groupId, `entry ${broken.index}, of the last turn, which was durable: ${broken.detail}`)
@@ -146,6 +147,7 @@ async function makeDurable(
   damage: ReadonlyMap<GroupId, string>,
 ): Promise<void> {
   assert(!last.certain, 'log.settled-turn', () => `turn ${last.turn}`)
+  const ofAll = new SharedRewrite(segments)
   for (const { groupId, firstIndex } of last.extents) {
     if (damage.has(groupId)) continue
     let writes: OpenWrite[] = []
@@ -160,9 +162,7 @@ async function makeDurable(
       const payload = await segments.read(owner, segment, position, stored.head.payloadBytes)
       withPayload(stored.head, payload)
       if (shared) {
-        // Others have theirs in between, and any of them may be the first in a new file.
-        await segments.makeDirectory(owner)
-        await segments.rewrite(owner, segment, [payload], position)
+        await ofAll.add(segment, position, payload)
         continue
       }
       addTo(writes, groupId, segment, position, payload)
@@ -173,6 +173,39 @@ async function makeDurable(
       bytes = 0
     }
     await segments.write(writes)
+  }
+  await ofAll.flush()
+}
+
+/** A turn writes to one shared segment; each group's payloads lie somewhere in it. */
+class SharedRewrite {
+  readonly #segments: SegmentFiles
+  #segment: number | undefined
+  #pieces: SegmentPiece[] = []
+  #bytes = 0
+
+  constructor(segments: SegmentFiles) {
+    this.#segments = segments
+  }
+
+  async add(segment: number, position: number, payload: Uint8Array): Promise<void> {
+    if (this.#segment !== segment || this.#bytes >= mostBytesAtOnce) await this.flush()
+    assert(this.#pieces.length === 0 || this.#segment === segment, 'log.rewrite-one-file', () => `${segment}`)
+    this.#segment = segment
+    assert(payload.length > 0 && position >= 0, 'log.rewrite-piece', () => `${payload.length} at ${position}`)
+    this.#pieces.push({ position, chunks: [payload] })
+    this.#bytes += payload.length
+  }
+
+  async flush(): Promise<void> {
+    if (this.#segment === undefined) return
+    // The file may have begun in this turn, and its directory with it.
+    await this.#segments.makeDirectory('shared')
+    await this.#segments.rewrite('shared', this.#segment, this.#pieces)
+    assert(this.#pieces.length > 0, 'log.rewrite-pieces', () => `shared segment ${this.#segment}`)
+    this.#segment = undefined
+    this.#pieces = []
+    this.#bytes = 0
   }
 }
 
@@ -205,11 +238,11 @@ interface BrokenExtent {
 async function firstBrokenExtent(
   store: Store,
   segments: SegmentFiles,
+  ofAll: ReadonlyMap<number, number>,
   groupId: GroupId,
   firstIndex: LogIndex,
 ): Promise<BrokenExtent | undefined> {
   const own = await segments.sizes(groupId)
-  const ofAll = await segments.sizes('shared')
   const { lt } = groupRange(keyKind.entry, groupId)
   for await (const [key, value] of store.iterate({ gte: entryKey(groupId, firstIndex), lt })) {
     const stored = storedEntry(value)

@@ -4,7 +4,7 @@ import { assert } from './assert.ts'
 import { DamagedEntryError, FolderMismatchError, MalformedBytesError, StorageFailedError } from './errors.ts'
 import { DurableTurnFile } from './durable-turn.ts'
 import { checkFolder, claimFolder, readClusterId, segmentsName, storeName, writeClusterId } from './folder.ts'
-import type { GroupState } from './group-state.ts'
+import type { GroupState, SharedPart } from './group-state.ts'
 import { totalBytes } from './group-state.ts'
 import { byOffsetKey, byTimeKey, groupKey, groupRange, keyKind } from './keys.ts'
 import { lastSignpost, readEntries } from './reader.ts'
@@ -129,6 +129,8 @@ class NodeLogStorage implements LogStorage {
   #failure: StorageFailedError | undefined
   readonly #order = new TurnOrder()
   readonly #puttingAside = new Map<GroupId, Promise<string>>()
+  /** What groups that are put aside have in shared segments, until it's copied. */
+  readonly #sharedAside = new Map<GroupId, readonly SharedPart[]>()
   readonly #restoring = new Set<Promise<void>>()
   #noting: Promise<void> | undefined
   #cancelNote: Cancel | undefined
@@ -165,7 +167,7 @@ class NodeLogStorage implements LogStorage {
     )
     this.#sweeper = new Sweeper(store, segments, env.logger, (error) => this.#fail(error))
     for (const sweep of recovery.sweeps) this.#sweeper.add(sweep)
-    this.#shared = new SharedSegments(limits, recovery.sharedSizes, this.#groups.values())
+    this.#shared = new SharedSegments(limits, recovery, this.#groups.values())
     this.#relocation = new SharedRelocation(store, segments, this.#shared, env.logger, {
       groups: () => this.#groups.values(),
       stateOf: (groupId) => this.#groups.get(groupId),
@@ -173,7 +175,6 @@ class NodeLogStorage implements LogStorage {
         this.#order.between(() => this.#commit(() => planRelocation(this.#context(), relocations))),
     })
     this.#sweepShared()
-    this.#relocation.start()
   }
 
   release(groupId: GroupId): void {
@@ -215,7 +216,10 @@ class NodeLogStorage implements LogStorage {
     if (turn.some((write) => write.create !== undefined && this.#sweeper.isDestroying(write.groupId))) {
       await this.#sweeper.idle()
     }
+    const before = this.#turn
     await this.#commit(() => planTurn(this.#context(), turn))
+    assert(this.#turn === before + 1, 'log.turn-alone', () => `turn ${this.#turn} after ${before}`)
+    if (this.#isRelocationDue()) this.#relocation.start()
   }
 
   #context(): TurnContext {
@@ -245,7 +249,7 @@ class NodeLogStorage implements LogStorage {
     }
     for (const sweep of plan.sweeps) this.#sweeper.add(sweep)
     this.#sweepShared()
-    if (closed || this.#isRelocationDue()) this.#relocation.start()
+    if (closed) this.#relocation.start()
     this.#noteSoon()
   }
 
@@ -254,10 +258,9 @@ class NodeLogStorage implements LogStorage {
     return this.#shared.end === undefined && this.#turn % turnsBetweenAttempts === 0
   }
 
-  /** Nobody knows what a damaged group needs, so while there is one, all of them stay. */
+  /** Nobody knows what a damaged group needs, so while there is one, all that the start found stay. */
   #sweepShared(): void {
-    if (this.#damaged.size > 0) return
-    const segments = this.#shared.takeUnnamed()
+    const segments = this.#shared.takeUnnamed({ butFound: this.#damaged.size > 0 })
     if (segments.length > 0) this.#sweeper.add({ type: 'shared', segments })
   }
 
@@ -338,11 +341,11 @@ class NodeLogStorage implements LogStorage {
     assert(this.#closing === undefined, 'log.quarantine-while-open', () => `group ${groupId} after close()`)
     await this.#order.between(async () => {
       const state = this.#groups.get(groupId)
-      const isKnown = state !== undefined || this.#damaged.has(groupId)
+      if (state !== undefined) this.#sharedAside.set(groupId, state.shared)
+      assert(state === undefined || state.groupId === groupId, 'log.aside-state', () => `group ${groupId}`)
+      const isKnown = this.#groups.delete(groupId) || this.#damaged.has(groupId)
       assert(isKnown, 'log.quarantined-known', () => `group ${groupId} is to be put aside and isn't there`)
       this.#damaged.add(groupId)
-      this.#shared.changed(state?.shared ?? [], [])
-      this.#groups.delete(groupId)
     })
     if (this.#failure !== undefined) throw this.#failure
     // A start in the middle of this must not take what is left for whole.
@@ -352,9 +355,11 @@ class NodeLogStorage implements LogStorage {
     await this.#sweeper.idle()
     const { files } = this.#env.disk
     const target = await putAside(files, this.#store, this.#segments, this.#directory, groupId)
-    await this.#order.between(() =>
-      this.#commit(() => planTurn(this.#context(), [{ groupId, destroy: true }])),
-    )
+    await this.#order.between(async () => {
+      this.#shared.changed(this.#sharedAside.get(groupId) ?? [], [])
+      this.#sharedAside.delete(groupId)
+      await this.#commit(() => planTurn(this.#context(), [{ groupId, destroy: true }]))
+    })
     assert(
       !this.#groups.has(groupId) && !this.#damaged.has(groupId),
       'log.quarantined-gone',
@@ -383,10 +388,11 @@ class NodeLogStorage implements LogStorage {
     // The low end may pass the entry meanwhile, or the group may end: then its file may be gone, and nobody needs it.
     const isNeeded = (): boolean => isNamed(this.#groups.get(groupId), place)
     if (!isNeeded()) return false
-    const rewriting = this.#segments.rewrite(owner, segment, entry.payload, position)
+    const rewriting = this.#segments.rewrite(owner, segment, [{ position, chunks: entry.payload }])
     this.#restoring.add(rewriting)
     try {
       await rewriting
+      this.#relocation.restored()
       return true
     } catch (error) {
       if (!isNeeded()) return false

@@ -116,7 +116,10 @@ async function* sharedPayloadsOf(
     const { segment, position } = stored.payload.extent
     assert(groupOfKey(key) === groupId, 'log.aside-shared', () => `group ${groupOfKey(key)}`)
     if (!present.has(segment)) continue
-    yield [key, await segments.read('shared', segment, position, stored.head.payloadBytes)]
+    const payload = await segments
+      .read('shared', segment, position, stored.head.payloadBytes)
+      .catch(() => undefined)
+    if (payload !== undefined) yield [key, payload]
   }
 }
 

@@ -31,7 +31,7 @@ interface Run {
   readonly length: number
 }
 
-/** The entry's payload was relocated after its record was read. */
+/** The entry's payload was relocated after its record was read, or is named by a turn that is about to be known as durable. */
 const moved = Symbol('moved')
 
 /** Reads a group's durable log. `stateNow` is asked again after every wait: the low end may have moved meanwhile. */
@@ -43,11 +43,11 @@ export async function readEntries(
   to: LogIndex,
   maxBytes: number,
 ): Promise<Entry[]> {
-  const { groupId, last } = stateNow()
-  refuseCompacted(stateNow(), from)
-  const end = Math.min(to, last.index)
-  if (from > end) return []
-  for (let attempt = 1; ; attempt++) {
+  const { groupId } = stateNow()
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    refuseCompacted(stateNow(), from)
+    const end = Math.min(to, stateNow().last.index)
+    if (from > end) return []
     const heads = await readHeads(store, groupId, from, end, maxBytes).catch((error: unknown) => {
       refuseCompacted(stateNow(), from)
       throw error
@@ -61,8 +61,9 @@ export async function readEntries(
     )
     const entries = await loadPayloads(segments, stateNow, heads)
     if (entries !== moved) return entries
-    assert(attempt < mostAttempts, 'log.read-attempts', () => `group ${groupId}: ${from}, ${attempt} times`)
   }
+  const detail = `its payload was moved during each of ${mostAttempts} attempts to read it`
+  throw new DamagedEntryError(groupId, from, undefined, detail)
 }
 
 function refuseCompacted(state: GroupState, from: LogIndex): void {
@@ -124,11 +125,13 @@ async function loadPayloads(
     runs.push({ heads: heads.slice(at, at + count), length })
     at += count
   }
+  assert(runs.length <= heads.length, 'log.read-runs', () => `group ${groupId}: ${runs.length}`)
   // One that could not be read stands for all: the rest is thrown away.
   const loaded = await someAtOnce(runs, mostReadsAtOnce, (run) => loadRun(segments, stateNow, run))
   const entries: Entry[] = []
   for (const part of loaded) {
     if (part === moved) return moved
+    assert(part.length > 0, 'log.read-part', () => `group ${groupId}`)
     entries.push(...part)
   }
   assert(entries.length === heads.length, 'log.read-complete', () => `group ${groupId}: ${entries.length}`)
@@ -147,8 +150,7 @@ async function loadRun(
   // A file that was given back must not be opened: that would create it anew.
   if (!isNamed(stateNow(), extent)) {
     refuseCompacted(stateNow(), head.index)
-    if (extent.shared) return moved
-    throw new EntriesCompactedError(groupId, head.index, stateNow().lowEnd.index)
+    return moved
   }
   const { segment, position } = extent
   assert(length >= head.payloadBytes, 'log.read-run', () => `group ${groupId}: entry ${head.index}`)

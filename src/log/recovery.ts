@@ -27,6 +27,8 @@ export interface Recovery {
   readonly recovered: Map<GroupId, RecoveredGroup>
   /** The files of the shared segments, and their sizes in bytes. */
   readonly sharedSizes: ReadonlyMap<number, number>
+  /** The newest shared segment that an entry of any group names, damaged groups included: its file may be gone. */
+  readonly newestShared: number
   /** What an earlier run began to give back and didn't finish. */
   readonly sweeps: readonly Sweep[]
 }
@@ -84,7 +86,8 @@ export async function recover(
     { groups: recovered.size, damaged, entries: scan.entries, turn: last.turn, ms },
     'the log is read',
   )
-  return { turn: last.turn, groups, recovered, sharedSizes, sweeps }
+  const newestShared = Math.max(0, ...scans.map((group) => group.newestShared))
+  return { turn: last.turn, groups, recovered, sharedSizes, newestShared, sweeps }
 }
 
 interface LoadedGroup {

@@ -13,6 +13,8 @@ import type { GroupId } from './types.ts'
 
 /** Payloads of one turn: few enough that the turns of the node don't wait long behind it. */
 const mostBytesPerTurn = 1024 * 1024
+/** Each writes to a file of its own. */
+const mostGroupsPerTurn = 32
 
 /** What relocation needs of the storage. */
 export interface RelocationHost {
@@ -34,6 +36,8 @@ export class SharedRelocation {
   readonly #shared: SharedSegments
   readonly #logger: Logger
   readonly #host: RelocationHost
+  /** In these a payload is damaged; what else was in them has been moved. */
+  readonly #damaged = new Set<number>()
   #running: Promise<void> | undefined
   #again = false
   #closed = false
@@ -55,18 +59,16 @@ export class SharedRelocation {
   /** Looks whether there is something to do. */
   start(): void {
     this.#again = true
-    this.#running ??= this.#run()
-      .catch((error: unknown) => {
-        // What is not moved lies where it lay. A storage that failed has told it.
-        if (error instanceof StorageFailedError) return
-        this.#logger.warn(
-          { err: error },
-          'a shared segment could not be relocated; the next one that is closed tries again',
-        )
-      })
-      .finally(() => {
-        this.#running = undefined
-      })
+    if (this.#closed) return
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+      if (this.#again) this.start()
+    })
+  }
+
+  /** A damaged payload was written anew in its place, and can be moved. */
+  restored(): void {
+    this.#damaged.clear()
   }
 
   /** Resolves when nothing is left to do for now. */
@@ -87,15 +89,25 @@ export class SharedRelocation {
       for (let next = this.#next(tried); next !== undefined; next = this.#next(tried)) {
         assert(!tried.has(next.number), 'log.relocate-once', () => `shared segment ${next?.number}`)
         tried.add(next.number)
-        await this.#empty(next.number, next.bytes)
+        await this.#tryToEmpty(next.number, next.bytes)
       }
+    }
+  }
+
+  async #tryToEmpty(number: number, bytes: number): Promise<void> {
+    try {
+      await this.#empty(number, bytes)
+    } catch (error) {
+      // What is not moved lies where it lay. A storage that failed has told it, and takes no more turns.
+      if (error instanceof StorageFailedError) this.#closed = true
+      else this.#logger.warn({ sharedSegment: number, err: error }, 'a shared segment could not be relocated')
     }
   }
 
   /** Each at most once in a pass: what can't be moved now (it isn't committed, or is damaged) must not hold up the rest. */
   #next(tried: ReadonlySet<number>): { readonly number: number; readonly bytes: number } | undefined {
     if (this.#closed) return undefined
-    return this.#shared.toRelocate().find(({ number }) => !tried.has(number))
+    return this.#shared.toRelocate().find(({ number }) => !tried.has(number) && !this.#damaged.has(number))
   }
 
   async #empty(number: number, bytes: number): Promise<void> {
@@ -106,12 +118,13 @@ export class SharedRelocation {
     assert(file.length <= bytes, 'log.relocate-read', () => `${file.length} bytes of ${bytes}`)
     let turn: Relocation[] = []
     let gathered = 0
+    assert(bytes > 0, 'log.relocate-bytes', () => `shared segment ${number}`)
     for (const { groupId } of movable) {
       for await (const relocation of this.#relocations(groupId, number, file)) {
         turn.push(relocation)
         gathered += relocation.entries.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
         if (this.#closed) return
-        if (gathered < mostBytesPerTurn) continue
+        if (gathered < mostBytesPerTurn && turn.length < mostGroupsPerTurn) continue
         await this.#host.commit(turn)
         turn = []
         gathered = 0
@@ -134,6 +147,7 @@ export class SharedRelocation {
       if (entry === 'elsewhere') continue
       if (entry === 'damaged') {
         isWhole = false
+        this.#damaged.add(from)
         continue
       }
       entries.push(entry)
@@ -144,7 +158,7 @@ export class SharedRelocation {
       bytes = 0
     }
     assert(part.number === from, 'log.relocate-part', () => `group ${groupId}: ${part.number}, not ${from}`)
-    yield { groupId, from, entries, isLast: isWhole }
+    if (isWhole || entries.length > 0) yield { groupId, from, entries, isLast: isWhole }
   }
 
   /** A damaged payload stays where it is: whoever reads the entry asks another replica for it, and then it's written anew there. */
@@ -160,6 +174,7 @@ export class SharedRelocation {
       if (payload.type === 'inline' || !payload.extent.shared || payload.extent.segment !== from)
         return 'elsewhere'
       const { position } = payload.extent
+      assert(position >= 0, 'log.relocate-position', () => `group ${groupId}: ${position}`)
       return withPayload(head, file.subarray(position, position + head.payloadBytes))
     } catch (error) {
       if (!(error instanceof MalformedBytesError)) throw error

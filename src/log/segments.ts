@@ -39,6 +39,12 @@ export interface SegmentWrite {
   readonly created: boolean
 }
 
+/** Chunks that lie one after the other in a file. */
+export interface SegmentPiece {
+  readonly position: number
+  readonly chunks: readonly Uint8Array[]
+}
+
 interface OpenFile {
   readonly opening: Promise<File>
   users: number
@@ -81,17 +87,15 @@ export class SegmentFiles {
     })
   }
 
-  /** Writes over what a file has, or should have, at `position`, and syncs it. Its name, too: the file itself may be gone. */
-  async rewrite(
-    owner: SegmentOwner,
-    segment: number,
-    chunks: readonly Uint8Array[],
-    position: number,
-  ): Promise<void> {
-    assert(chunks.length > 0, 'log.segment-rewrite-chunks', () => `${owner}/${segment}`)
-    assert(position >= 0, 'log.segment-rewrite', () => `${owner}/${segment} at ${position}`)
+  /** Writes over what a file has, or should have, and syncs it. Its name, too: the file itself may be gone. */
+  async rewrite(owner: SegmentOwner, segment: number, pieces: readonly SegmentPiece[]): Promise<void> {
+    assert(pieces.length > 0, 'log.segment-rewrite-pieces', () => `${owner}/${segment}`)
     await this.#using(owner, segment, async (file) => {
-      await file.write(chunks, position)
+      for (const { position, chunks } of pieces) {
+        assert(chunks.length > 0, 'log.segment-rewrite-chunks', () => `${owner}/${segment}`)
+        assert(position >= 0, 'log.segment-rewrite', () => `${owner}/${segment} at ${position}`)
+        await file.write(chunks, position)
+      }
       await settleAll([file.sync(), this.#files.syncDirectory(this.#directoryOf(owner))])
     })
   }

@@ -1,6 +1,10 @@
 import { assert } from './assert.ts'
 import type { GroupState, SharedPart } from './group-state.ts'
+import type { Recovery } from './recovery.ts'
 import type { LogLimits } from './types.ts'
+
+/** Parts of groups in closed ones before they are relocated: about 100 bytes of memory each. */
+const MOST_PARTS = 200_000
 
 /** Where a shared segment ends: the next payload goes to the next block. */
 export interface SharedEnd {
@@ -23,12 +27,19 @@ export class SharedSegments {
   readonly #limits: LogLimits
   /** Ascending by number: they are added so. */
   readonly #files = new Map<number, SharedFile>()
+  /** The newest that was there, or named, before this process. */
+  readonly #newestFound: number
   #end: SharedEnd
 
-  /** `found`: sizes of the files that a start found, by number. It goes on with a new one. */
-  constructor(limits: LogLimits, found: ReadonlyMap<number, number>, groups: Iterable<GroupState>) {
+  /** `sharedSizes`: of the files that a start found, by number. It goes on with one that was never there. */
+  constructor(
+    limits: LogLimits,
+    { sharedSizes: found, newestShared }: Pick<Recovery, 'sharedSizes' | 'newestShared'>,
+    groups: Iterable<GroupState>,
+  ) {
     this.#limits = limits
     for (const number of [...found.keys()].toSorted((left, right) => left - right)) {
+      assert(number >= 1, 'log.shared-found-number', () => `${number}`)
       this.#files.set(number, { bytes: found.get(number)!, parts: 0 })
     }
     for (const { groupId, shared } of groups) {
@@ -38,14 +49,18 @@ export class SharedSegments {
         file.parts++
       }
     }
-    this.#end = { number: Math.max(0, ...found.keys()) + 1, bytes: 0 }
+    this.#newestFound = Math.max(newestShared, ...found.keys())
+    this.#end = { number: this.#newestFound + 1, bytes: 0 }
     assert(!found.has(this.#end.number), 'log.shared-new', () => `shared segment ${this.#end.number}`)
   }
 
   /** Undefined while relocation is so far behind that the disk would fill up. */
   get end(): SharedEnd | undefined {
     const { sharedBytes, sharedSegmentBytes } = this.#limits
-    return this.#bytesToKeep() > 2 * sharedBytes + 4 * sharedSegmentBytes ? undefined : this.#end
+    const { bytes, parts } = this.#kept()
+    assert(!this.#isClosed(this.#end.number), 'log.shared-end-open', () => `${this.#end.number}`)
+    const isFull = bytes > 2 * sharedBytes + 4 * sharedSegmentBytes || parts > 2 * MOST_PARTS
+    return isFull ? undefined : this.#end
   }
 
   /** After a turn that added to the shared segment. True: it is closed now. */
@@ -79,10 +94,11 @@ export class SharedSegments {
     assert(file.parts >= 0, 'log.shared-parts', () => `shared segment ${number}: ${file.parts}`)
   }
 
-  /** Closed ones in which no group has a part; they are forgotten. */
-  takeUnnamed(): number[] {
+  /** Closed ones in which no group has a part, `butFound`: of those since the start; they are forgotten. */
+  takeUnnamed({ butFound }: { readonly butFound: boolean }): number[] {
     const unnamed: number[] = []
     for (const [number, file] of this.#files) {
+      if (butFound && number <= this.#newestFound) continue
       if (file.parts === 0 && number !== this.#end.number) unnamed.push(number)
     }
     for (const number of unnamed) this.#files.delete(number)
@@ -96,18 +112,31 @@ export class SharedSegments {
 
   /** Closed ones with something in them, the oldest first; empty while they are within their limit. */
   toRelocate(): { readonly number: number; readonly bytes: number }[] {
-    if (this.#bytesToKeep() <= this.#limits.sharedBytes) return []
+    const { bytes: all, parts } = this.#kept()
+    if (all <= this.#limits.sharedBytes && parts <= MOST_PARTS) return []
     const closed = this.#closed().map(([number, { bytes }]) => ({ number, bytes }))
     assert(isAscending(closed), 'log.shared-oldest-first', () => JSON.stringify(closed))
     return closed
   }
 
   #closed(): [number, SharedFile][] {
-    return [...this.#files].filter(([number, { parts }]) => parts > 0 && number !== this.#end.number)
+    return [...this.#files].filter(([number, { parts }]) => parts > 0 && this.#isClosed(number))
   }
 
-  #bytesToKeep(): number {
-    return this.#closed().reduce((sum, [, { bytes }]) => sum + bytes, 0)
+  #isClosed(number: number): boolean {
+    return number !== this.#end.number
+  }
+
+  /** What is in closed ones: files as a whole, and parts of groups, each of which takes memory. */
+  #kept(): { readonly bytes: number; readonly parts: number } {
+    let bytes = 0
+    let parts = 0
+    for (const [, file] of this.#closed()) {
+      assert(file.parts > 0 && file.bytes > 0, 'log.shared-kept', () => `${file.parts}, ${file.bytes} bytes`)
+      bytes += file.bytes
+      parts += file.parts
+    }
+    return { bytes, parts }
   }
 }
 

@@ -34,13 +34,18 @@ export async function readSharedTails(
 ): Promise<Map<StoredEntry, Uint8Array>> {
   const payloads = new Map<StoredEntry, Uint8Array>()
   const present = await segments.sizes('shared')
+  assert(new Set(scans).size === scans.length, 'log.shared-tails-once', () => `${scans.length} groups`)
   const wanted = scans.flatMap((scan) => sharedEntries(scan)).filter(({ segment }) => present.has(segment))
   await someAtOnce(inRuns(wanted), mostReadsAtOnce, async ({ segment, position, end, entries }) => {
-    const bytes = await segments.read('shared', segment, position, end - position)
-    assert(bytes.length <= end - position, 'log.shared-tail-bytes', () => `${bytes.length} bytes`)
+    const bytes = await segments.read('shared', segment, position, end - position).catch(() => undefined)
+    assert((bytes?.length ?? 0) <= end - position, 'log.shared-tail-bytes', () => `${bytes?.length} bytes`)
     for (const entry of entries) {
-      // A copy, or a small payload would keep all of the read in memory.
-      payloads.set(entry.stored, bytes.slice(entry.position - position, entry.end - position))
+      // What can't be read may be what lies between. A copy, or a small payload would keep all of the read in memory.
+      const payload =
+        bytes === undefined
+          ? await segments.read('shared', segment, entry.position, entry.end - entry.position)
+          : new Uint8Array(bytes.subarray(entry.position - position, entry.end - position))
+      payloads.set(entry.stored, payload)
     }
   })
   assert(payloads.size === wanted.length, 'log.shared-tails', () => `${payloads.size} of ${wanted.length}`)

@@ -33,6 +33,7 @@ export class TurnOrder {
   async between(act: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push(() => act().then(resolve, reject))
+      assert(this.#waiting.length < 100_000, 'log.between-waiting', () => `${this.#waiting.length}`)
       this.#next()
     })
   }

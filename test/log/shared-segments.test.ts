@@ -4,11 +4,19 @@ import { asGroupId, DamagedEntryError } from '../../src/log/index.ts'
 import type { GroupState } from '../../src/log/group-state.ts'
 import { SharedSegments } from '../../src/log/shared-segments.ts'
 import type { Entry } from '../../src/raft/types.ts'
-import { asLogIndex } from '../../src/raft/types.ts'
+import { asLogIndex, asTerm } from '../../src/raft/types.ts'
 import { memoryDisk } from '../../src/testing/memory-disk.ts'
 import { until } from '../support/until.ts'
 import { bytesOf, configuration, emptySnapshot, entriesAfter, entryAfter, flat, markOf } from './entries.ts'
-import { allEntries, damageOf, openLog, sharedLimits, testEnv } from './storage-env.ts'
+import {
+  allEntries,
+  damageOf,
+  openLog,
+  recoveredOf,
+  sharedLimits,
+  temporaryFolder,
+  testEnv,
+} from './storage-env.ts'
 
 const ids = [1, 2, 3, 4].map(asGroupId)
 const shared = '/data/segments/shared'
@@ -80,7 +88,7 @@ describe('what the shared segments know', () => {
   const limits = { ...sharedLimits, sharedSegmentBytes: 100, sharedBytes: 250 }
   const part = (number: number) => ({ number, firstIndex: 1, lastIndex: 1, bytes: 60 })
   const filled = (count: number): SharedSegments => {
-    const segments = new SharedSegments(limits, new Map(), [])
+    const segments = new SharedSegments(limits, { sharedSizes: new Map(), newestShared: 0 }, [])
     for (let number = 1; number <= count; number++) {
       expect(segments.wrote({ number, bytes: 60 })).toBe(false)
       segments.changed([], [part(number)])
@@ -101,10 +109,10 @@ describe('what the shared segments know', () => {
   it('is what nobody needs: what no group has a part in, but never the one that is open', () => {
     const segments = filled(2)
     segments.wrote({ number: 3, bytes: 10 })
-    expect(segments.takeUnnamed()).toEqual([])
+    expect(segments.takeUnnamed({ butFound: false })).toEqual([])
     segments.changed([part(1), part(2)], [part(2)])
-    expect(segments.takeUnnamed()).toEqual([1])
-    expect(segments.takeUnnamed()).toEqual([])
+    expect(segments.takeUnnamed({ butFound: false })).toEqual([1])
+    expect(segments.takeUnnamed({ butFound: false })).toEqual([])
   })
 
   it('is where the next payload goes: nowhere, while there are far too many', () => {
@@ -118,10 +126,16 @@ describe('what the shared segments know', () => {
       [9, 10],
       [4, 300],
     ])
-    const segments = new SharedSegments(limits, found, [state])
+    const segments = new SharedSegments(limits, { sharedSizes: found, newestShared: 0 }, [state])
     expect(segments.end).toEqual({ number: 10, bytes: 0 })
     expect(segments.toRelocate()).toEqual([{ number: 4, bytes: 300 }])
-    expect(segments.takeUnnamed()).toEqual([9])
+    expect(segments.takeUnnamed({ butFound: true })).toEqual([])
+    expect(segments.takeUnnamed({ butFound: false })).toEqual([9])
+  })
+
+  it('is also behind one that entries name and that is gone', () => {
+    const segments = new SharedSegments(limits, { sharedSizes: new Map([[3, 10]]), newestShared: 12 }, [])
+    expect(segments.end).toEqual({ number: 13, bytes: 0 })
   })
 })
 
@@ -148,7 +162,9 @@ describe('shared segments', () => {
       await node.log.close()
       await node.open()
     }
-    await node.relocated(3)
+    // There is no room any more by now: every 64th turn makes an attempt.
+    await node.grow(64)
+    await node.relocated(4)
     await node.expectWhole()
     expect(node.faults).toEqual([])
   })
@@ -243,12 +259,16 @@ describe('shared segments', () => {
     await file.write([Uint8Array.of(0xff ^ entry.payload[0]![500]!)], 2500)
     await node.grow(20)
     await until('the damage is told', () => node.faults.length > 0)
+    const told = node.faults.length
     expect(node.faults[0]).toBe('a payload in a shared segment is damaged and stays there')
     await node.relocated(4)
     expect((await node.files())[0]).toBe('0000000001.seg')
     const read = node.log.readEntries(groupId, asLogIndex(1), asLogIndex(1), 1)
     await expect(read).rejects.toThrow(DamagedEntryError)
     await expect(read).rejects.toThrow('entry 1 in shared segment 1 is damaged')
+    // Once, however often the rest is moved meanwhile.
+    await node.grow(20)
+    expect(node.faults).toHaveLength(told)
     expect(await node.log.restorePayload(groupId, entry)).toBe(true)
     await node.expectWhole()
     await node.grow(20)
@@ -282,6 +302,36 @@ describe('shared segments', () => {
     await node.relocated(0)
   })
 
+  it('never get the number of one that is gone, which a damaged group may still name', async () => {
+    const node = await new Growing().create()
+    await node.grow(1, ids.slice(0, 2))
+    await node.log.close()
+    await node.env.disk.files.remove(`${shared}/0000000001.seg`)
+    await node.open()
+    await node.grow(1, ids.slice(2))
+    expect(await node.files()).toEqual(['0000000002.seg'])
+    await node.log.close()
+    await node.open()
+    expect(damageOf(node.log, ids[0]!)).toBe("shared segment 1, with entries up to 1, isn't there")
+    await node.expectWhole(ids.slice(2))
+  })
+
+  it('that came after the start go while a group is damaged, for it can have nothing in them', async () => {
+    const node = await new Growing({ ...sharedLimits, sharedBytes: 1_000_000 }).create()
+    await node.grow(4)
+    await node.log.close()
+    const file = await node.env.disk.files.open(`${shared}/0000000001.seg`)
+    await file.truncate(12_000)
+    await node.open()
+    const [damaged, ...others] = ids.toReversed() as [GroupId, ...GroupId[]]
+    expect(damageOf(node.log, damaged)).toContain('shared segment 1')
+    await node.grow(7, others)
+    expect(await node.files()).toHaveLength(5)
+    await node.log.commit(others.map((groupId) => ({ groupId, destroy: true as const })))
+    await node.relocated(3)
+    expect(await node.files()).toEqual(['0000000001.seg', '0000000002.seg', '0000000005.seg'])
+  })
+
   it('that are cut short or gone are damage of every group that has something there, and of no other', async () => {
     const node = await new Growing().create()
     await node.grow(1, ids.slice(0, 2))
@@ -305,5 +355,28 @@ describe('shared segments', () => {
       "shared segment 1, with entries up to 1, isn't there",
       "shared segment 1, with entries up to 1, isn't there",
     ])
+  })
+
+  it('leave nothing but the payloads in memory where a start reads the ends of the logs', async () => {
+    const folder = await temporaryFolder()
+    const limits = { ...sharedLimits, sharedSegmentBytes: 1_000_000, tailBytes: 10_000 }
+    const log = await openLog(testEnv(), folder, limits)
+    await log.commit(ids.map((groupId) => ({ groupId, create: emptySnapshot })))
+    for (let turn = 0; turn < 5; turn++) {
+      const hardState = { term: asTerm(1), votedFor: undefined, commit: emptySnapshot.index }
+      await log.commit(
+        ids.map((groupId) => {
+          const entry = entryAfter(log.lastMark(groupId), { payload: [bytesOf(5000, turn)] })
+          return { groupId, entries: [entry], hardState }
+        }),
+      )
+    }
+    await log.close()
+    const again = await openLog(testEnv(), folder, limits)
+    for (const groupId of ids) {
+      const { tail } = recoveredOf(again, groupId).bootstrap
+      expect(tail).toHaveLength(5)
+      for (const { payload } of tail) expect(payload[0]!.buffer.byteLength).toBe(5000)
+    }
   })
 })
