@@ -11,7 +11,6 @@ import type { Range } from './keys.ts'
 import { decodeIndexPoint, decodeStoredEntry } from './records.ts'
 import type { Extent, StoredEntry } from './records.ts'
 import { isNamed } from './restore.ts'
-import { someAtOnce } from './some-at-once.ts'
 import type { SegmentFiles } from './segments.ts'
 import { describeSegment, segmentOwner } from './segments.ts'
 import type { GroupId, IndexPoint } from './types.ts'
@@ -21,9 +20,6 @@ const mostBytesPerRead = 4 * 1024 * 1024
 
 /** A payload moves once, from a shared segment to one of its group; a batch may meet as many moves as it names segments. */
 const mostAttempts = 100
-
-/** In shared segments a group's payloads are far apart, and a read waits for the disk. */
-const mostReadsAtOnce = 8
 
 /** Entries whose payloads come with one read, or one entry whose payload is in the store. */
 interface Run {
@@ -126,10 +122,9 @@ async function loadPayloads(
     at += count
   }
   assert(runs.length <= heads.length, 'log.read-runs', () => `group ${groupId}: ${runs.length}`)
-  // One that could not be read stands for all: the rest is thrown away.
-  const loaded = await someAtOnce(runs, mostReadsAtOnce, (run) => loadRun(segments, stateNow, run))
   const entries: Entry[] = []
-  for (const part of loaded) {
+  for (const run of runs) {
+    const part = await loadRun(segments, stateNow, run)
     if (part === moved) return moved
     assert(part.length > 0, 'log.read-part', () => `group ${groupId}`)
     entries.push(...part)

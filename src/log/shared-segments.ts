@@ -4,7 +4,7 @@ import type { Recovery } from './recovery.ts'
 import type { LogLimits } from './types.ts'
 
 /** Parts of groups in closed ones before they are relocated: about 100 bytes of memory each. */
-const MOST_PARTS = 200_000
+export const MOST_PARTS = 200_000
 
 /** Where a shared segment ends: the next payload goes to the next block. */
 export interface SharedEnd {

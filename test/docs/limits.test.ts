@@ -8,6 +8,7 @@ import { PRODUCERS_PER_PARTITION } from '../../src/broker/partition/machine.ts'
 import { REMEMBERED_BATCHES } from '../../src/broker/partition/producers.ts'
 import { tuningOf, type Tuning } from '../../src/broker/tuning.ts'
 import { limitRules } from '../../src/cli/server-settings.ts'
+import { MOST_PARTS } from '../../src/log/shared-segments.ts'
 import { asNodeId } from '../../src/raft/types.ts'
 import { ERROR_REASONS, GROUP_LIMITS, LIMITS } from '../../src/wire/index.ts'
 import { read, rowsOf } from './pages.ts'
@@ -111,6 +112,7 @@ describe('the fixed limits', () => {
     ['positions of one commit', amount(GROUP_LIMITS.maxPositions, 'count')],
     ["records of a partition that wait for a member's credit", `${size(FEED_BYTES)} and a message`],
     ['marks of groups in one log entry', amount(MAX_GROUP_MARKS_PER_ENTRY, 'count')],
+    ['parts of partitions in full shared segments', amount(MOST_PARTS, 'count')],
     ['bytes on the way to a follower', size(tuning.raft.maxInflightBytes)],
     ['the same of entries that the leader reads from its disk', size(tuning.raft.catchUpBytes)],
     ['tail of each log in memory', size(tuning.raft.windowBytes)],
