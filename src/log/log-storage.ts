@@ -14,7 +14,7 @@ import { SharedRelocation } from './relocation.ts'
 import { isNamed, placeOfPayload } from './restore.ts'
 import { recover } from './recovery.ts'
 import type { Recovery } from './recovery.ts'
-import { SegmentFiles, settleAll } from './segments.ts'
+import { SegmentFiles, segmentOwner, settleAll } from './segments.ts'
 import { SharedSegments } from './shared-segments.ts'
 import { Sweeper } from './sweeper.ts'
 import type { TurnContext, TurnPlan } from './turn.ts'
@@ -173,6 +173,7 @@ class NodeLogStorage implements LogStorage {
       stateOf: (groupId) => this.#groups.get(groupId),
       commit: (relocations) =>
         this.#order.between(() => this.#commit(() => planRelocation(this.#context(), relocations))),
+      fail: (error) => this.#fail(error),
     })
     this.#sweepShared()
   }
@@ -255,7 +256,7 @@ class NodeLogStorage implements LogStorage {
 
   /** Where there is no room, none is closed any more, but what could not be moved then may have been committed since. */
   #isRelocationDue(): boolean {
-    return this.#shared.end === undefined && this.#turn % turnsBetweenAttempts === 0
+    return this.#turn % turnsBetweenAttempts === 0 && this.#shared.end === undefined
   }
 
   /** Nobody knows what a damaged group needs, so while there is one, all that the start found stay. */
@@ -384,11 +385,12 @@ class NodeLogStorage implements LogStorage {
     if (place === undefined || this.#closing !== undefined) return false
     if (this.#failure !== undefined) throw this.#failure
     const { segment, position } = place
-    const owner = place.shared ? 'shared' : groupId
     // The low end may pass the entry meanwhile, or the group may end: then its file may be gone, and nobody needs it.
     const isNeeded = (): boolean => isNamed(this.#groups.get(groupId), place)
     if (!isNeeded()) return false
-    const rewriting = this.#segments.rewrite(owner, segment, [{ position, chunks: entry.payload }])
+    const rewriting = this.#segments.rewrite(segmentOwner(groupId, place), segment, [
+      { position, chunks: entry.payload },
+    ])
     this.#restoring.add(rewriting)
     try {
       await rewriting
@@ -468,10 +470,11 @@ class NodeLogStorage implements LogStorage {
 
   async #close(): Promise<void> {
     this.#cancelNote?.()
+    // First, or it would go on between the turns that are waited for.
+    await this.#relocation.close()
     await this.#order.idle()
     assert(!this.#order.isTurnUnderWay, 'log.closed-between-turns', () => `turn ${this.#turn + 1}`)
     await Promise.allSettled([...this.#puttingAside.values(), ...this.#restoring])
-    await this.#relocation.close()
     await this.#sweeper.close()
     await this.#noting
     try {

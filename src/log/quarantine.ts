@@ -28,8 +28,9 @@ const groupKinds = [
 const chunkBytes = 1024 * 1024
 
 /**
- * Copies a group's keys to DIRECTORY/quarantine/GROUP.NUMBER/records, its payloads in shared segments to a file next to that, and
- * moves its own segments there, durably. The keys stay in the store; whoever deletes them may do so afterwards. Returns the new directory. A stop in between leaves
+ * Copies a group's keys to DIRECTORY/quarantine/GROUP.NUMBER/records and its payloads in shared segments to a file next to it, and
+ * moves its own segments there, durably. The keys stay in the store; whoever deletes them may do so afterwards. Returns the
+ * new directory. A stop in between leaves
  * the group damaged as it was, or without its segments, and nothing is lost: the next call takes the next number.
  */
 export async function putAside(

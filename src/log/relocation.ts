@@ -1,6 +1,6 @@
 import type { Logger, Store } from '../env/index.ts'
 import type { Entry } from '../raft/types.ts'
-import { assert } from './assert.ts'
+import { assert, LogAssertionError } from './assert.ts'
 import { withPayload } from './entry-codec.ts'
 import { MalformedBytesError, StorageFailedError } from './errors.ts'
 import type { GroupState, SharedPart } from './group-state.ts'
@@ -23,6 +23,8 @@ export interface RelocationHost {
   stateOf(groupId: GroupId): GroupState | undefined
   /** A turn of its own, between two of the node's. */
   commit(relocations: readonly Relocation[]): Promise<void>
+  /** An assertion is broken: the storage must take nothing more. */
+  fail(error: LogAssertionError): void
 }
 
 /**
@@ -71,11 +73,6 @@ export class SharedRelocation {
     this.#damaged.clear()
   }
 
-  /** Resolves when nothing is left to do for now. */
-  async idle(): Promise<void> {
-    await this.#running
-  }
-
   /** Stops after the turn that is under way. */
   async close(): Promise<void> {
     this.#closed = true
@@ -100,7 +97,11 @@ export class SharedRelocation {
     } catch (error) {
       // What is not moved lies where it lay. A storage that failed has told it, and takes no more turns.
       if (error instanceof StorageFailedError) this.#closed = true
-      else this.#logger.warn({ sharedSegment: number, err: error }, 'a shared segment could not be relocated')
+      else if (error instanceof LogAssertionError) {
+        this.#closed = true
+        this.#host.fail(error)
+      } else
+        this.#logger.warn({ sharedSegment: number, err: error }, 'a shared segment could not be relocated')
     }
   }
 

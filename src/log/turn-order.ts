@@ -38,7 +38,7 @@ export class TurnOrder {
     })
   }
 
-  /** Resolves when the node's turn that is under way is done, whatever became of it, and what waits for its end has had its place. */
+  /** Resolves when no turn is under way, whatever became of those that were. */
   async idle(): Promise<void> {
     while (!this.isIdle) await (this.#turn ?? this.#own)?.catch(() => undefined)
   }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { GroupId, LogStorage } from '../../src/log/index.ts'
-import { asGroupId, DamagedEntryError } from '../../src/log/index.ts'
+import { asGroupId, DamagedEntryError, LogAssertionError } from '../../src/log/index.ts'
 import type { GroupState } from '../../src/log/group-state.ts'
+import { SharedRelocation } from '../../src/log/relocation.ts'
+import { SegmentFiles } from '../../src/log/segments.ts'
 import { SharedSegments } from '../../src/log/shared-segments.ts'
 import type { Entry } from '../../src/raft/types.ts'
 import { asLogIndex, asTerm } from '../../src/raft/types.ts'
@@ -378,5 +380,42 @@ describe('shared segments', () => {
       expect(tail).toHaveLength(5)
       for (const { payload } of tail) expect(payload[0]!.buffer.byteLength).toBe(5000)
     }
+  })
+
+  it('end the storage where an assertion of their relocation is broken, rather than go on', async () => {
+    const disk = memoryDisk()
+    await disk.files.makeDirectory('/segments/shared')
+    const limits = { ...sharedLimits, sharedBytes: 1 }
+    const state = {
+      groupId: ids[0]!,
+      commit: 1,
+      shared: [{ number: 1, firstIndex: 1, lastIndex: 1, bytes: 5 }],
+    } as unknown as GroupState
+    const found = { sharedSizes: new Map([[1, 10]]), newestShared: 1 }
+    const failures: LogAssertionError[] = []
+    const commits: unknown[] = []
+    const { logger, lines } = testEnv(disk)
+    const relocation = new SharedRelocation(
+      await disk.openStore('/store'),
+      new SegmentFiles(disk.files, '/segments'),
+      new SharedSegments(limits, found, [state]),
+      logger,
+      {
+        groups: () => [state],
+        stateOf: () => state,
+        commit: async (relocations) => {
+          commits.push(relocations)
+          throw new LogAssertionError('log.some', 'broken')
+        },
+        fail: (error) => failures.push(error),
+      },
+    )
+    relocation.start()
+    await until('it has failed', () => failures.length > 0)
+    relocation.start()
+    await relocation.close()
+    expect(failures.map(({ id }) => id)).toEqual(['log.some'])
+    expect(commits).toHaveLength(1)
+    expect(lines).toEqual([])
   })
 })
