@@ -12,7 +12,7 @@ export function fetchFor(
 ): void {
   const { groupId } = replica
   const last = replica.status().last.index
-  host.readEntries(groupId, from, last, maxBytes).then(
+  host.readEntries(groupId, from, last, maxBytes, 'one').then(
     (entries) => replica.step({ type: 'fetched', to, from, entries }),
     (error: unknown) => {
       // Below the low end a snapshot helps; on a failed read the follower is tried again later.

@@ -65,11 +65,11 @@ export class EntryReads {
   }
 
   /** As LogStorage.readEntries; throws its DamagedEntryError where no other replica has the payload either. */
-  async read(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+  async read(...range: Parameters<LogStorage['readEntries']>): Promise<Entry[]> {
     let restored = 0
     for (;;) {
       try {
-        return await this.#host.storage.readEntries(groupId, from, to, maxBytes)
+        return await this.#host.storage.readEntries(...range)
       } catch (error) {
         // An entry is restored once a read: a disk that garbles it again gets no other try.
         const isRestorable = error instanceof DamagedEntryError && error.segment !== undefined

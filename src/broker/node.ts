@@ -326,7 +326,7 @@ export class Node {
         this.links.sendQuiet(to, notice)
         this.loop.schedule()
       },
-      readEntries: (groupId, from, to, maxBytes) => this.#entryReads.read(groupId, from, to, maxBytes),
+      readEntries: (...range) => this.#entryReads.read(...range),
       readLowEnd: (groupId) => this.storage.readLowEnd(groupId),
       fail: (error) => this.#onFailure(error),
     }

@@ -1,3 +1,4 @@
+import type { Readers } from '../env/index.ts'
 import type { GroupId, GroupWrite } from '../log/types.ts'
 import type { Entry, LogIndex, Message, NodeId, PersistToken, Snapshot } from '../raft/types.ts'
 import type { QuietNotice } from './peers/peer-codec.ts'
@@ -15,7 +16,14 @@ export interface ReplicaHost {
   isReachable(node: NodeId): boolean
   /** Tells a follower that the group has gone quiet. */
   sendQuiet(to: NodeId, notice: QuietNotice): void
-  readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
+  /** As LogStorage.readEntries. */
+  readEntries(
+    groupId: GroupId,
+    from: LogIndex,
+    to: LogIndex,
+    maxBytes: number,
+    readers?: Readers,
+  ): Promise<Entry[]>
   readLowEnd(groupId: GroupId): Promise<Snapshot>
   /** Something that should not happen happened; the node must stop. */
   fail(error: Error): void

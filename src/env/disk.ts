@@ -58,6 +58,12 @@ export interface Files {
 /** Disks write whole blocks of at most so many bytes. */
 export const BLOCK_BYTES = 4096
 
+/**
+ * Who will read the same bytes of a file: many, as consumers do (the default), so that a copy in the system's cache is worth its
+ * cost; or one alone, as a follower that catches up.
+ */
+export type Readers = 'many' | 'one'
+
 export interface File {
   sizeBytes(): Promise<number>
   /**
@@ -68,7 +74,7 @@ export interface File {
   /** What was written before is on stable storage when it resolves (fdatasync). */
   sync(): Promise<void>
   /** `length` bytes, or fewer at the end of the file. */
-  read(position: number, length: number): Promise<Uint8Array>
+  read(position: number, length: number, readers?: Readers): Promise<Uint8Array>
   truncate(length: number): Promise<void>
   close(): Promise<void>
 }

@@ -1,5 +1,5 @@
 export type { Cancel, Clock, Env, Logger, Random } from './env.ts'
-export type { Disk, File, Files, KeyRange, KeyValue, Store, StoreOperation } from './disk.ts'
+export type { Disk, File, Files, KeyRange, KeyValue, Readers, Store, StoreOperation } from './disk.ts'
 export { BLOCK_BYTES, StoreDamagedError, StoreLockedError } from './disk.ts'
 export type {
   CallContext,

@@ -1,4 +1,4 @@
-import type { Cancel, Env, Logger, Store } from '../env/index.ts'
+import type { Cancel, Env, Logger, Readers, Store } from '../env/index.ts'
 import type { Entry, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
 import { assert } from './assert.ts'
 import { DamagedEntryError, FolderMismatchError, MalformedBytesError, StorageFailedError } from './errors.ts'
@@ -370,10 +370,16 @@ class NodeLogStorage implements LogStorage {
     return target
   }
 
-  async readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]> {
+  async readEntries(
+    groupId: GroupId,
+    from: LogIndex,
+    to: LogIndex,
+    maxBytes: number,
+    readers: Readers = 'many',
+  ): Promise<Entry[]> {
     assert(from >= 0, 'log.read-from', () => `group ${groupId}: ${from}`)
     assert(maxBytes >= 0, 'log.read-bytes', () => `group ${groupId}: ${maxBytes} bytes`)
-    return readEntries(this.#store, this.#segments, () => this.#state(groupId), from, to, maxBytes)
+    return readEntries(this.#store, this.#segments, () => this.#state(groupId), from, to, maxBytes, readers)
   }
 
   has(groupId: GroupId): boolean {

@@ -1,4 +1,4 @@
-import type { Logger, Store } from '../env/index.ts'
+import type { Logger, Readers, Store } from '../env/index.ts'
 import type { Entry, LogIndex } from '../raft/types.ts'
 import { asLogIndex } from '../raft/types.ts'
 import { assert } from './assert.ts'
@@ -38,6 +38,7 @@ export async function readEntries(
   from: LogIndex,
   to: LogIndex,
   maxBytes: number,
+  readers: Readers = 'many',
 ): Promise<Entry[]> {
   const { groupId } = stateNow()
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
@@ -55,7 +56,7 @@ export async function readEntries(
       'log.read-more',
       () => `group ${groupId}: ${heads.length} from ${from}`,
     )
-    const entries = await loadPayloads(segments, stateNow, heads)
+    const entries = await loadPayloads(segments, stateNow, heads, readers)
     if (entries !== moved) return entries
   }
   const detail = `its payload was moved during each of ${mostAttempts} attempts to read it`
@@ -112,6 +113,7 @@ async function loadPayloads(
   segments: SegmentFiles,
   stateNow: () => GroupState,
   heads: readonly StoredEntry[],
+  readers: Readers,
 ): Promise<Entry[] | typeof moved> {
   const { groupId } = stateNow()
   const runs: Run[] = []
@@ -124,7 +126,7 @@ async function loadPayloads(
   assert(runs.length <= heads.length, 'log.read-runs', () => `group ${groupId}: ${runs.length}`)
   const entries: Entry[] = []
   for (const run of runs) {
-    const part = await loadRun(segments, stateNow, run)
+    const part = await loadRun(segments, stateNow, run, readers)
     if (part === moved) return moved
     assert(part.length > 0, 'log.read-part', () => `group ${groupId}`)
     entries.push(...part)
@@ -137,6 +139,7 @@ async function loadRun(
   segments: SegmentFiles,
   stateNow: () => GroupState,
   { heads, length }: Run,
+  readers: Readers,
 ): Promise<Entry[] | typeof moved> {
   const { groupId } = stateNow()
   const { head, payload } = heads[0]!
@@ -149,7 +152,7 @@ async function loadRun(
   }
   const { segment, position } = extent
   assert(length >= head.payloadBytes, 'log.read-run', () => `group ${groupId}: entry ${head.index}`)
-  const bytes = await segments.read(segmentOwner(groupId, extent), segment, position, length)
+  const bytes = await segments.read(segmentOwner(groupId, extent), segment, position, length, readers)
   return heads.map((stored) => {
     const start = positionOf(stored) - position
     assert(start >= 0 && start <= length, 'log.read-within-run', () => `group ${groupId}: ${start}`)

@@ -115,7 +115,7 @@ export class SharedRelocation {
     const groups = [...this.#host.groups()].filter((state) => partIn(state, number) !== undefined)
     const movable = groups.filter((state) => partIn(state, number)!.lastIndex <= state.commit)
     if (movable.length === 0) return
-    const file = await this.#segments.read('shared', number, 0, bytes)
+    const file = await this.#segments.read('shared', number, 0, bytes, 'one')
     assert(file.length <= bytes, 'log.relocate-read', () => `${file.length} bytes of ${bytes}`)
     let turn: Relocation[] = []
     let gathered = 0

@@ -1,4 +1,4 @@
-import type { File, Files } from '../env/index.ts'
+import type { File, Files, Readers } from '../env/index.ts'
 import { assert } from './assert.ts'
 import { someAtOnce } from './some-at-once.ts'
 import type { GroupId } from './types.ts'
@@ -109,9 +109,15 @@ export class SegmentFiles {
   }
 
   /** `length` bytes, or fewer where the file ends. The file must exist and not have been removed. */
-  async read(owner: SegmentOwner, segment: number, position: number, length: number): Promise<Uint8Array> {
+  async read(
+    owner: SegmentOwner,
+    segment: number,
+    position: number,
+    length: number,
+    readers: Readers = 'many',
+  ): Promise<Uint8Array> {
     assert(position >= 0 && length >= 0, 'log.segment-read', () => `${length} bytes at ${position}`)
-    return this.#using(owner, segment, (file) => file.read(position, length))
+    return this.#using(owner, segment, (file) => file.read(position, length, readers))
   }
 
   /** Reads that are under way go on; whoever asks afterwards must know that the segment is gone. */

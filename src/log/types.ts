@@ -1,3 +1,4 @@
+import type { Readers } from '../env/index.ts'
 import type { Bootstrap, Entry, HardState, LogIndex, LogMark, Snapshot } from '../raft/types.ts'
 
 declare const brand: unique symbol
@@ -81,9 +82,16 @@ export interface LogStorage {
   commit(turn: readonly GroupWrite[]): Promise<void>
   /**
    * Entries of a durable log from `from` to at most `to`: at least one, then up to maxBytes of payload; fewer only at
-   * the end of what is stored. Throws EntriesCompactedError below the low end, DamagedEntryError on a checksum.
+   * the end of what is stored. With `one` reader (default `many`) what comes from segments goes past the system's cache. Throws
+   * EntriesCompactedError below the low end, DamagedEntryError on a checksum.
    */
-  readEntries(groupId: GroupId, from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>
+  readEntries(
+    groupId: GroupId,
+    from: LogIndex,
+    to: LogIndex,
+    maxBytes: number,
+    readers?: Readers,
+  ): Promise<Entry[]>
   /** Whether the group is here and whole. */
   has(groupId: GroupId): boolean
   /**

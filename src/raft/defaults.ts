@@ -24,7 +24,7 @@ export function defaultRaftConfig(id: NodeId): RaftConfig {
     maxAppendBytes: MIB,
     maxInflightMessages: 64,
     maxInflightBytes: 16 * MIB,
-    catchUpBytes: 2 * MIB,
+    catchUpBytes: 8 * MIB,
     maxUncommittedBytes: 64 * MIB,
     windowBytes: 4 * MIB,
     maxSnapshotChunkBytes: MIB,

@@ -188,7 +188,7 @@ export interface RaftConfig {
   /**
    * The next read from storage for a follower waits while so many bytes that storage had are under way to it; twice as many, up to
    * maxInflightBytes, after each election timeout in which nothing was committed or it came no nearer to the end of the log.
-   * Default 2 MiB.
+   * Default 8 MiB.
    */
   readonly catchUpBytes: number
   /** Proposals beyond so many uncommitted bytes are refused. Default 64 MiB. */

@@ -1,7 +1,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { BLOCK_BYTES } from '../../src/env/index.ts'
-import { DirectWriter, Stages, type DirectHandle } from '../../src/env/node/direct-writer.ts'
+import { DirectStages } from '../../src/env/node/direct-stages.ts'
+import { DirectWriter, type DirectHandle } from '../../src/env/node/direct-writer.ts'
 import { NodeFile } from '../../src/env/node/disk.ts'
 
 /** A file that takes at most so many bytes a write, or refuses them. */
@@ -23,7 +24,7 @@ class Target implements DirectHandle {
   }
 }
 
-function writerOf(target: Target, stages = new Stages()) {
+function writerOf(target: Target, stages = new DirectStages(4)) {
   let opened = 0
   const writer = new DirectWriter(async () => {
     opened += 1
@@ -87,7 +88,7 @@ describe('writes past the page cache', () => {
     expect(await writer.write([filled(BLOCK_BYTES, 1)], 0)).toBe(0)
     const closed = new DirectWriter(async () => {
       throw Object.assign(new Error('not here'), { code: 'EINVAL' })
-    }, new Stages())
+    }, new DirectStages(4))
     expect(await closed.write([filled(BLOCK_BYTES, 1)], 0)).toBe(0)
     await closed.close()
   })

@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { BLOCK_BYTES } from '../disk.ts'
+import { DirectStages, isDirectRefusal } from './direct-stages.ts'
 
-/** One write takes at most so much: an entry of a partition's usual limit, and a little more. */
-const STAGE_BYTES = 1024 * 1024 + 64 * 1024
 /** libuv has four threads for files, so more writes than that aren't under way at once. */
 const STAGES = 4
+const sharedStages = new DirectStages(STAGES)
 
 /** What a writer needs of a file that was opened with O_DIRECT. */
 export interface DirectHandle {
@@ -28,12 +28,12 @@ export interface DirectHandle {
  */
 export class DirectWriter {
   readonly #open: () => Promise<DirectHandle>
-  readonly #stages: Stages
+  readonly #stages: DirectStages
   #opening: Promise<DirectHandle | undefined> | undefined
   /** The file system doesn't do it, or the memory isn't as it wants it. */
   #refused = false
 
-  constructor(open: () => Promise<DirectHandle>, stages: Stages = sharedStages) {
+  constructor(open: () => Promise<DirectHandle>, stages: DirectStages = sharedStages) {
     this.#open = open
     this.#stages = stages
   }
@@ -80,7 +80,7 @@ export class DirectWriter {
     try {
       return (await handle.write(stage, 0, length, position)).bytesWritten
     } catch (error) {
-      if (!isRefusal(error)) throw error
+      if (!isDirectRefusal(error)) throw error
       this.#refused = true
       return 0
     }
@@ -96,7 +96,7 @@ export class DirectWriter {
     try {
       return await this.#open()
     } catch (error) {
-      if (!isRefusal(error)) throw error
+      if (!isDirectRefusal(error)) throw error
       this.#refused = true
       return undefined
     }
@@ -109,10 +109,6 @@ export function directWriter(path: string): DirectWriter | undefined {
   const flag: number | undefined = constants.O_DIRECT
   if (flag === undefined) return undefined
   return new DirectWriter(() => open(path, constants.O_WRONLY | constants.O_DSYNC | flag))
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EINVAL' || error.code === 'ENOTSUP')
 }
 
 /** Takes bytes out of chunks as if they were one. */
@@ -141,34 +137,3 @@ class ChunkSource {
     return filled
   }
 }
-
-/**
- * Memory as O_DIRECT wants it, which begins on a page. V8 takes the memory of a buffer that may be resized from the system
- * page by page; where that should ever change the system refuses the write, and it goes through the page cache.
- */
-export class Stages {
-  #free: Uint8Array[] | undefined
-  readonly #waiting: ((stage: Uint8Array) => void)[] = []
-
-  /** Waits where all are taken; who writes many files at once has a bound of its own. */
-  take(): Promise<Uint8Array> {
-    this.#free ??= newStages()
-    const stage = this.#free.pop()
-    if (stage !== undefined) return Promise.resolve(stage)
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  giveBack(stage: Uint8Array): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free?.push(stage)
-    else next(stage)
-  }
-}
-
-function newStages(): Uint8Array[] {
-  const bytes = STAGES * STAGE_BYTES
-  const memory = new ArrayBuffer(bytes, { maxByteLength: bytes })
-  return Array.from({ length: STAGES }, (_, at) => new Uint8Array(memory, at * STAGE_BYTES, STAGE_BYTES))
-}
-
-const sharedStages = new Stages()

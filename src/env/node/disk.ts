@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import type { Disk, File, Files } from '../disk.ts'
+import type { Disk, File, Files, Readers } from '../disk.ts'
+import { directReader, type DirectReader } from './direct-reader.ts'
 import { directWriter, type DirectWriter } from './direct-writer.ts'
 import { openLevelStore } from './store.ts'
 
@@ -23,7 +24,8 @@ export const nodeFiles: Files = {
     }
   },
   async open(path) {
-    return new NodeFile(await open(path, constants.O_RDWR | constants.O_CREAT, 0o644), directWriter(path))
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644)
+    return new NodeFile(handle, directWriter(path), directReader(path))
   },
   async remove(path) {
     await rm(path, { force: true })
@@ -47,12 +49,14 @@ export const nodeFiles: Files = {
 export class NodeFile implements File {
   readonly #handle: FileHandle
   readonly #direct: DirectWriter | undefined
+  readonly #directReader: DirectReader | undefined
   /** Something may not be on stable storage: what went through the page cache, or came from another process. */
   #isUnsynced = true
 
-  constructor(handle: FileHandle, direct?: DirectWriter) {
+  constructor(handle: FileHandle, direct?: DirectWriter, directReader?: DirectReader) {
     this.#handle = handle
     this.#direct = direct
+    this.#directReader = directReader
   }
 
   async sizeBytes(): Promise<number> {
@@ -93,7 +97,9 @@ export class NodeFile implements File {
     }
   }
 
-  async read(position: number, length: number): Promise<Uint8Array> {
+  async read(position: number, length: number, readers: Readers = 'many'): Promise<Uint8Array> {
+    const past = readers === 'one' ? await this.#directReader?.read(position, length) : undefined
+    if (past !== undefined) return past
     const bytes = Buffer.allocUnsafeSlow(length)
     let filled = 0
     while (filled < length) {
@@ -114,7 +120,7 @@ export class NodeFile implements File {
 
   async close(): Promise<void> {
     try {
-      await this.#direct?.close()
+      await Promise.all([this.#direct?.close(), this.#directReader?.close()])
     } finally {
       await this.#handle.close()
     }
