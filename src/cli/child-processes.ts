@@ -8,12 +8,18 @@ const script = fileURLToPath(new URL('../../bin/flotilla.js', import.meta.url))
 /** Set for a node that another flotilla process started; the two are connected by a channel of Node's. */
 const launchedVariable = 'FLOTILLA_LAUNCHED'
 
+/**
+ * Of the C library's pools of memory: each thread has one of its own otherwise, and with it what it has freed. Can't be set
+ * from inside of a process; docs/operating.md names it for nodes that are started in another way.
+ */
+const mallocArenas = '1'
+
 type LaunchedMessage = { readonly type: 'ready' }
 
 export function spawnServer(args: readonly string[], onLine: (line: string) => void): ServerProcess {
   const child = spawn(process.execPath, [script, 'server', ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env: { ...process.env, [launchedVariable]: '1' },
+    env: { MALLOC_ARENA_MAX: mallocArenas, ...process.env, [launchedVariable]: '1' },
     // A process group of its own: Ctrl-C in the terminal is for this process, which then stops the node in order.
     detached: true,
   })

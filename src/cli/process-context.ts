@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks'
 import { nodeLogger } from '../env/node/logger.ts'
 import { findLauncher, runProgram, spawnMember, spawnServer } from './child-processes.ts'
 import type { CliContext } from './context.ts'
+import { limitHeapGrowth } from './heap-growth.ts'
 import { giveBackIdleMemory } from './idle-memory.ts'
 import { limitYoungGeneration } from './young-generation.ts'
 import { processOutput } from './process-output.ts'
@@ -39,6 +40,7 @@ export function processContext(): CliContext {
       ])
       giveBackIdleMemory()
       limitYoungGeneration()
+      limitHeapGrowth()
       return startServer({ ...nodeEnv({ level: 'silent' }), logger }, config)
     },
     spawnServer,
