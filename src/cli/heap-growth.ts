@@ -26,8 +26,8 @@ export const budgetBytes = 104 * MIB
 export const leastGrowthBytes = 32 * MIB
 /** Where full collections come sooner than that after each other, much passes through, and more of them would cost too much … */
 export const busyBelowMs = 120
-/** … so that it may be as much as V8 allows buffers. */
-export const leastBusyGrowthBytes = 64 * MIB
+/** … so that it may be somewhat more. */
+export const leastBusyGrowthBytes = 40 * MIB
 /** Until the first collection has shown what lives. */
 export const firstPercent = 150
 /** As bin/flotilla.js sets it for every command: V8 alone would collect several times a second. */
