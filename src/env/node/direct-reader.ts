@@ -83,20 +83,19 @@ export class DirectReader {
     try {
       return await this.#open()
     } catch {
-      // The file may have been removed meanwhile, which a reader that has it open doesn't notice. What else is wrong the read
-      // through the cache will tell.
+      // What is wrong with the file the read through the cache will tell.
       this.#refused = true
       return undefined
     }
   }
 }
 
-/** For a file that is there. */
-export function directReader(path: string): DirectReader | undefined {
-  // Not a word of every system's.
+/** For a file that is open, whatever became of its name since: another file may have it. */
+export function directReader({ fd }: { readonly fd: number }): DirectReader | undefined {
+  // Not a word of every system's; those that have it have /proc, too, or the open fails and nothing is read in this way.
   const flag: number | undefined = constants.O_DIRECT
   if (flag === undefined) return undefined
-  return new DirectReader(() => open(path, constants.O_RDONLY | flag))
+  return new DirectReader(() => open(`/proc/self/fd/${fd}`, constants.O_RDONLY | flag))
 }
 
 function wholeBlocks(bytes: number): number {

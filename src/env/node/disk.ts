@@ -25,7 +25,7 @@ export const nodeFiles: Files = {
   },
   async open(path) {
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644)
-    return new NodeFile(handle, directWriter(path), directReader(path))
+    return new NodeFile(handle, directWriter(path), directReader(handle))
   },
   async remove(path) {
     await rm(path, { force: true })
