@@ -1,11 +1,10 @@
-import type { Readers } from '../env/index.ts'
-import type { GroupId, GroupWrite } from '../log/types.ts'
-import type { Entry, LogIndex, Message, NodeId, PersistToken, Snapshot } from '../raft/types.ts'
+import type { GroupId, GroupWrite, LogStorage } from '../log/types.ts'
+import type { Message, NodeId, PersistToken } from '../raft/types.ts'
 import type { QuietNotice } from './peers/peer-codec.ts'
 import type { Replica } from './replica.ts'
 
 /** What a replica needs of the node that hosts it. */
-export interface ReplicaHost {
+export interface ReplicaHost extends Pick<LogStorage, 'readEntries' | 'readLowEnd'> {
   /** Has the node's loop look at this replica in its next turn. */
   wake(replica: Replica): void
   send(groupId: GroupId, messages: readonly Message[]): void
@@ -16,15 +15,6 @@ export interface ReplicaHost {
   isReachable(node: NodeId): boolean
   /** Tells a follower that the group has gone quiet. */
   sendQuiet(to: NodeId, notice: QuietNotice): void
-  /** As LogStorage.readEntries. */
-  readEntries(
-    groupId: GroupId,
-    from: LogIndex,
-    to: LogIndex,
-    maxBytes: number,
-    readers?: Readers,
-  ): Promise<Entry[]>
-  readLowEnd(groupId: GroupId): Promise<Snapshot>
   /** Something that should not happen happened; the node must stop. */
   fail(error: Error): void
 }

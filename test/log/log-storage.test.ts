@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BLOCK_BYTES } from '../../src/env/index.ts'
+import { BLOCK_BYTES, type Readers } from '../../src/env/index.ts'
 import type { Entry, Snapshot } from '../../src/raft/types.ts'
 import { asLogIndex, asNodeId, asTerm } from '../../src/raft/types.ts'
 import { encodeConfiguration } from '../../src/raft/index.ts'
@@ -151,6 +151,34 @@ describe('reading entries', () => {
     const read = log.readEntries(group, asLogIndex(4), asLogIndex(9), 1000)
     await expect(read).rejects.toThrow(EntriesCompactedError)
     await expect(read).rejects.toThrow('the log starts at 5')
+  })
+
+  it('tells the disk of a reader that reads alone, so that no cache keeps what it reads', async () => {
+    const disk = memoryDisk()
+    const told: (Readers | undefined)[] = []
+    const openPlain = disk.files.open.bind(disk.files)
+    disk.files.open = async (path) => {
+      const file = await openPlain(path)
+      const read = file.read.bind(file)
+      file.read = (position, length, readers) => {
+        if (path.endsWith('.seg')) told.push(readers)
+        return read(position, length, readers)
+      }
+      return file
+    }
+    const log = await openLog(testEnv(disk), '/data')
+    await log.commit([
+      {
+        groupId: group,
+        create: emptySnapshot,
+        entries: entriesAfter(emptySnapshot, [large(1)]),
+        hardState: hardState(1, 0),
+      },
+    ])
+    told.length = 0
+    for (const readers of ['one', 'many', undefined] as const)
+      await log.readEntries(group, asLogIndex(1), asLogIndex(1), 1000, readers)
+    expect(told).toEqual(['one', 'many', 'many'])
   })
 
   it('gives nothing beyond the end', async () => {
