@@ -59,7 +59,7 @@ export interface ProducerOptions {
   readonly maxBatchRecords?: number
   /**
    * The longest that a record waits for others while another batch of its partition is under way. Nothing under way:
-   * it leaves at once. Default 5 ms.
+   * it leaves at once. So the more a cluster is behind, the more records share a batch. Default 20 ms.
    */
   readonly lingerMs?: number
   /** `send` waits while so many bytes have no acknowledgement yet. Default 32 MiB. */

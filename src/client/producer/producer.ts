@@ -26,7 +26,7 @@ const DEFAULTS = {
   epoch: 0,
   maxBatchBytes: 1024 * 1024,
   maxBatchRecords: 10_000,
-  lingerMs: 5,
+  lingerMs: 20,
   maxInFlightBytes: 32 * 1024 * 1024,
   maxInFlightBatches: 5,
   deliveryTimeoutMs: 120_000,
