@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '../env/index.ts'
+import type { Cancel, Clock, Logger } from '../env/index.ts'
 import type { GroupId, GroupWrite, LogStorage } from '../log/types.ts'
 import type { PersistToken, Snapshot } from '../raft/types.ts'
 import { FlotillaError } from '../wire/errors.ts'
@@ -15,6 +15,13 @@ interface Pending {
 export const MOST_LEADERLESS = 100
 /** A group that has found no leader after so many ticks, having no majority perhaps, makes room for the next. */
 export const PATIENCE_TICKS = 40
+/** A commit for so many groups is crowded … */
+export const CROWDED_GROUPS = 8
+/**
+ * … and the next one begins at the earliest so long after it did. Whatever comes up until then shares its trips to libuv's
+ * threads and to the disk, which cost as much as the work for a dozen groups.
+ */
+export const CROWDED_INTERVAL_MS = 4
 
 /**
  * The node's one loop. A turn takes the output of every replica that has work: messages leave at once, and in parallel
@@ -43,6 +50,9 @@ export class NodeLoop {
   #scheduled = false
   #gathered: Pending[] = []
   #committing: Promise<void> | undefined
+  /** No commit begins before. */
+  #nextCommitMs = 0
+  #cancelCommit: Cancel | undefined
   #failed = false
   #closed = false
 
@@ -151,6 +161,7 @@ export class NodeLoop {
   /** Waits for the commit under way; takes no further turn. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#cancelCommit?.()
     await this.#committing
   }
 
@@ -171,7 +182,18 @@ export class NodeLoop {
     }
     this.#guarded(() => {
       this.#flush()
-      if (this.#committing === undefined && this.#gathered.length > 0) this.#startCommit()
+      this.#commitInTime()
+    })
+  }
+
+  #commitInTime(): void {
+    if (this.#committing !== undefined || this.#cancelCommit !== undefined || this.#gathered.length === 0)
+      return
+    const waitMs = this.#nextCommitMs - this.#clock.nowMs()
+    if (waitMs <= 0) return this.#startCommit()
+    this.#cancelCommit = this.#clock.setTimer(Math.ceil(waitMs), () => {
+      this.#cancelCommit = undefined
+      this.#guarded(() => this.#startCommit())
     })
   }
 
@@ -183,6 +205,7 @@ export class NodeLoop {
     const turn = this.#gathered
     this.#gathered = []
     const written = new Set(turn.map(({ write }) => write.groupId))
+    this.#nextCommitMs = written.size < CROWDED_GROUPS ? 0 : this.#clock.nowMs() + CROWDED_INTERVAL_MS
     for (const groupId of written) this.#addSavedState(groupId, turn)
     this.#committing = this.#storage.commit(turn.map(({ write }) => write)).then(
       () => this.#committed(turn),

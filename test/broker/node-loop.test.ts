@@ -1,5 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
-import { MOST_LEADERLESS, NodeLoop, PATIENCE_TICKS } from '../../src/broker/node-loop.ts'
+import {
+  CROWDED_GROUPS,
+  CROWDED_INTERVAL_MS,
+  MOST_LEADERLESS,
+  NodeLoop,
+  PATIENCE_TICKS,
+} from '../../src/broker/node-loop.ts'
 import type { PartitionMachine } from '../../src/broker/partition/machine.ts'
 import { Replica, type ReplicaHost, type ReplicaLimits } from '../../src/broker/replica.ts'
 import { asGroupId } from '../../src/log/types.ts'
@@ -253,6 +259,58 @@ describe('the node’s loop', () => {
       bench.clock.runDeferred()
     }
     expect([bench.flushes, bench.storage.commits.length]).toEqual([flushes, commits])
+  })
+})
+
+describe('commits for many groups', () => {
+  /** So many groups with an append each, in a commit that has just ended. */
+  async function crowded(groups: number) {
+    const bench = new Bench()
+    const all: Hosted[] = []
+    for (let groupId = 1; groupId <= groups; groupId++) all.push(await bench.leading(groupId))
+    bench.clock.advance(CROWDED_INTERVAL_MS)
+    const waiters = all.map((hosted) => bench.append(hosted))
+    bench.clock.runDeferred()
+    await bench.finish()
+    expect(waiters.map(({ result }) => result.baseOffset)).toEqual(all.map(() => 0))
+    return { bench, all, commits: bench.storage.commits.length }
+  }
+
+  it('begin a while after each other, and what comes up until then shares the next', async () => {
+    const { bench, all, commits } = await crowded(CROWDED_GROUPS)
+    const first = bench.append(all[0]!)
+    bench.clock.runDeferred()
+    bench.clock.advance(CROWDED_INTERVAL_MS - 1)
+    const second = bench.append(all[1]!)
+    bench.clock.runDeferred()
+    expect(bench.storage.commits).toHaveLength(commits)
+    bench.clock.advance(1)
+    expect(bench.storage.commits.at(-1)?.turn.map(({ groupId }) => groupId)).toEqual([1, 2])
+    await bench.rest()
+    expect([first, second].map(({ result }) => result.baseOffset)).toEqual([1, 1])
+    // That one was for two groups: the next need not wait.
+    const third = bench.append(all[2]!)
+    await bench.rest()
+    expect(third.result.baseOffset).toBe(1)
+  })
+
+  it('follow each other at once where they are for fewer', async () => {
+    const { bench, all } = await crowded(CROWDED_GROUPS - 1)
+    const next = bench.append(all[0]!)
+    await bench.rest()
+    expect(next.result.baseOffset).toBe(1)
+    expect(bench.clock.timerCount).toBe(0)
+  })
+
+  it('do not begin any more in a loop that was closed meanwhile', async () => {
+    const { bench, all, commits } = await crowded(CROWDED_GROUPS)
+    bench.append(all[0]!)
+    bench.clock.runDeferred()
+    expect(bench.clock.timerCount).toBe(1)
+    await bench.loop.close()
+    expect(bench.clock.timerCount).toBe(0)
+    bench.clock.advance(CROWDED_INTERVAL_MS)
+    expect(bench.storage.commits).toHaveLength(commits)
   })
 })
 
