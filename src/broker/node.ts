@@ -32,7 +32,7 @@ import { Replica, type ReplicaHost } from './replica.ts'
 import { NodeConnections } from './routing/connections.ts'
 import type { StateMachine } from './state-machine.ts'
 import { Succession } from './succession.ts'
-import type { Tuning } from './tuning.ts'
+import { replicaTuning, type Tuning } from './tuning.ts'
 
 export { METADATA_GROUP }
 
@@ -298,8 +298,7 @@ export class Node {
   }
 
   #newReplica(groupId: GroupId, bootstrap: Bootstrap, life: number, machine: StateMachine): Replica {
-    const { raft, metadataReplica, dataReplica } = this.#tuning
-    const limits = groupId === METADATA_GROUP ? metadataReplica : dataReplica
+    const { raft, limits } = replicaTuning(this.#tuning, groupId)
     const core = new Raft({ ...raft, life }, bootstrap, (bound) => this.#env.random.below(bound))
     return new Replica(
       groupId,

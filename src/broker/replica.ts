@@ -32,6 +32,10 @@ const NONE: ReadonlySet<LogIndex> = new Set()
 const QUIET_CHECK_TICKS = 10
 /** … and after so many such looks without anything new it does. */
 const QUIET_CHECKS = 2
+/** For so many ticks after a read, and after a start, there are readers: ten seconds with the usual ticks. */
+export const READ_TICKS = 200
+/** Without readers so much of the newest stays in memory. */
+export const UNREAD_BYTES = 16 * 1024
 
 /**
  * Drives one Raft group on this node: feeds the core, carries out what it says, folds what is committed and lets the
@@ -57,6 +61,9 @@ export class Replica {
   #quiet = false
   #ticks = 0
   #windowBytes: number | undefined
+  #heldBytes: number | undefined
+  /** The tick in which somebody last asked for entries that are in memory. */
+  #readTick = 0
   /** Looks in a row that found nothing going on, and the last index that they found. */
   #idleChecks = 0
   #idleAt: LogIndex | undefined
@@ -150,6 +157,7 @@ export class Replica {
   }
 
   entriesInMemory(from: LogIndex, to: LogIndex, maxBytes: number): readonly Entry[] | undefined {
+    this.#readTick = this.#ticks
     return this.#core.entriesInMemory(from, to, maxBytes)
   }
 
@@ -215,11 +223,18 @@ export class Replica {
     if (this.#core.hasOutput() || this.machine.hasCommands()) this.#host.wake(this)
   }
 
-  /** Of its log, so many of the newest bytes stay in memory. */
+  /**
+   * Of its log, so many of the newest bytes stay in memory, but hardly any where nobody has read them for a while and each
+   * follower has them, too: what lives for a second is what V8 has to look at again and again.
+   */
   limitWindow(bytes: number): void {
-    if (this.#stopped || bytes === this.#windowBytes) return
+    if (this.#stopped) return
+    const isRead = this.#ticks - this.#readTick < READ_TICKS
+    const heldBytes = isRead ? bytes : Math.min(bytes, UNREAD_BYTES)
+    if (bytes === this.#windowBytes && heldBytes === this.#heldBytes) return
     this.#windowBytes = bytes
-    this.#core.step({ type: 'window', bytes })
+    this.#heldBytes = heldBytes
+    this.#core.step({ type: 'window', bytes, heldBytes })
   }
 
   /** Ends the replica: answers everyone who waits, and takes nothing more. Storage is left as it is. */

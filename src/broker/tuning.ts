@@ -1,8 +1,9 @@
 import { defaultRaftConfig } from '../raft/index.ts'
 import type { NodeId, RaftConfig } from '../raft/types.ts'
-import type { LogLimits } from '../log/types.ts'
+import type { GroupId, LogLimits } from '../log/types.ts'
 import { LIMITS, type RecordLimits } from '../wire/index.ts'
 import type { ServerLimits } from './config.ts'
+import { METADATA_GROUP } from './metadata-group.ts'
 import type { MetadataLimits } from './metadata/decide.ts'
 import type { PartitionLimits } from './partition/machine.ts'
 import type { ReplicaLimits } from './replica.ts'
@@ -35,6 +36,22 @@ export interface Tuning {
 
 const KIB = 1024
 const MIB = 1024 * KIB
+
+/** With a hundred busy partitions a commit index with each entry would be half of all that LevelDB has to sort in. */
+const DATA_COMMIT_ENTRIES = 64
+/** From what is committed in the metadata group a start learns whom it has to talk to. */
+const METADATA_COMMIT_ENTRIES = 1
+
+/** What a replica of that group gets. */
+export function replicaTuning(
+  tuning: Tuning,
+  groupId: GroupId,
+): { readonly raft: RaftConfig; readonly limits: ReplicaLimits } {
+  const { raft, metadataReplica, dataReplica } = tuning
+  return groupId === METADATA_GROUP
+    ? { raft: { ...raft, commitEntries: METADATA_COMMIT_ENTRIES }, limits: metadataReplica }
+    : { raft: { ...raft, commitEntries: DATA_COMMIT_ENTRIES }, limits: dataReplica }
+}
 
 export function tuningOf(nodeId: NodeId, limits: ServerLimits = {}): Tuning {
   const tickMs = limits.tickMs ?? 50

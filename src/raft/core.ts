@@ -99,6 +99,8 @@ export class Core {
   leaderHeardTick = 0
   /** Entries that are durable and applied stay in memory up to so many bytes. */
   windowBytes: number
+  /** The same of those that every follower holds as well. */
+  heldWindowBytes: number
   /** Leaders: so many bytes of snapshots may still begin in this tick. */
   snapshotBudget = 0
 
@@ -107,9 +109,10 @@ export class Core {
   constructor(config: RaftConfig, bootstrap: Bootstrap, random: (bound: number) => number) {
     this.config = config
     this.windowBytes = config.windowBytes
+    this.heldWindowBytes = config.windowBytes
     this.#random = random
     this.log = new RaftLog(bootstrap)
-    this.durability = new Durability(this.log, bootstrap)
+    this.durability = new Durability(this.log, bootstrap, config.commitEntries)
     this.configurations = new ConfigurationHistory(bootstrap)
     this.term = bootstrap.hardState.term
     this.votedFor = bootstrap.hardState.votedFor

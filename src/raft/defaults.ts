@@ -26,6 +26,7 @@ export function defaultRaftConfig(id: NodeId): RaftConfig {
     maxInflightBytes: 16 * MIB,
     catchUpBytes: 8 * MIB,
     maxUncommittedBytes: 64 * MIB,
+    commitEntries: 1,
     windowBytes: 4 * MIB,
     maxSnapshotChunkBytes: MIB,
     maxSnapshotBytesPerTick: 4 * MIB,

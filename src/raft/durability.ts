@@ -47,6 +47,9 @@ export class Durability {
   #handedOut: number
   #snapshot: Snapshot | undefined
   #handedHardState: HardState
+  /** The commit index that storage has or gets, and by how much it has to rise to be written again. */
+  #handedCommit: number
+  readonly #commitEntries: number
   /** Of the newest write handed out, and of the newest one confirmed. */
   #sequence = 0
   #confirmedSequence = 0
@@ -55,12 +58,15 @@ export class Durability {
   /** Held until the write with everything that was decided before them is confirmed; ascending in sequence. */
   #gated: GatedMessage[] = []
 
-  constructor(log: RaftLog, bootstrap: Bootstrap) {
+  /** `commitEntries` as in RaftConfig. */
+  constructor(log: RaftLog, bootstrap: Bootstrap, commitEntries: number) {
     this.#log = log
+    this.#commitEntries = commitEntries
     assert(log.last.index === bootstrap.last.index, 'raft.bootstrap-persisted', () => `${log.last.index}`)
     this.#persisted = bootstrap.last.index
     this.#handedOut = bootstrap.last.index
     this.#handedHardState = bootstrap.hardState
+    this.#handedCommit = bootstrap.hardState.commit
   }
 
   get persisted(): LogIndex {
@@ -146,8 +152,14 @@ export class Durability {
     if (!hasEntries && !hasVote && snapshot === undefined) return undefined
     const entries = hasEntries ? this.#log.slice(this.#handedOut + 1, last.index, Infinity) : []
     assert(entries !== undefined, 'raft.unpersisted-evicted')
-    // The commit index alone is never worth a write, but it rides along with any.
-    const hasHardState = hasVote || hardState.commit !== this.#handedHardState.commit
+    // The commit index alone is never worth a write.
+    const hasHardState = hasVote || hardState.commit >= this.#handedCommit + this.#commitEntries
+    // Less than what was written, only while a snapshot that replaced the log is being written.
+    const isWhole = this.#persisted >= this.#handedCommit
+    assert(!isWhole || hardState.commit >= this.#handedCommit, 'raft.handed-commit', () => {
+      return `${hardState.commit} after ${this.#handedCommit}`
+    })
+    if (hasHardState) this.#handedCommit = hardState.commit
     assert(this.#persisted <= this.#handedOut, 'raft.handed-order', () => `${this.#persisted}`)
     assert(entries.at(-1)?.index === last.index || !hasEntries, 'raft.persist-to-last')
     this.#sequence += 1

@@ -117,6 +117,7 @@ export class Raft implements RaftCore {
       case 'window':
         assert(input.bytes >= 1, 'raft.window-size', () => `${input.bytes} bytes`)
         core.windowBytes = input.bytes
+        core.heldWindowBytes = Math.min(input.heldBytes ?? input.bytes, input.bytes)
         this.shrinkWindow()
         return
       case 'fetched': {
@@ -307,8 +308,14 @@ export class Raft implements RaftCore {
   }
 
   private shrinkWindow(): void {
-    const { log, applied, durability, windowBytes } = this.core
-    log.shrinkWindow(windowBytes, Math.min(applied, durability.persisted))
+    const { log, applied, durability, windowBytes, heldWindowBytes } = this.core
+    const evictable = Math.min(applied, durability.persisted)
+    assert(heldWindowBytes <= windowBytes, 'raft.window-held', () => `${heldWindowBytes} of ${windowBytes}`)
+    assert(evictable <= this.core.commit, 'raft.window-uncommitted', () => `${evictable}`)
+    log.shrinkWindow(windowBytes, evictable)
+    if (heldWindowBytes < windowBytes) {
+      log.shrinkWindow(heldWindowBytes, Math.min(evictable, this.replication.heldByAll()))
+    }
   }
 
   propose(draft: Draft): ProposeResult {

@@ -113,6 +113,16 @@ export class Replication {
     return probedMark?.index === index ? probedMark : this.#core.log.markAt(index)
   }
 
+  /** Up to here no follower needs an entry from memory any more: it holds it, or is sent a snapshot. */
+  heldByAll(): number {
+    const { followers, log } = this.#core
+    let held: number = log.last.index
+    for (const { state, match } of followers) if (state !== 'snapshot') held = Math.min(held, match)
+    assert(held >= 0 && held <= log.last.index, 'raft.held-by-all', () => `${held}`)
+    assert(followers.length === 0 || this.#core.role === 'leader', 'raft.held-leader', () => this.#core.role)
+    return held
+  }
+
   hasWork(): boolean {
     return this.#core.followers.some((progress) => this.#need(progress) !== 'nothing')
   }

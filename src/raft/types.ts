@@ -193,6 +193,11 @@ export interface RaftConfig {
   readonly catchUpBytes: number
   /** Proposals beyond so many uncommitted bytes are refused. Default 64 MiB. */
   readonly maxUncommittedBytes: number
+  /**
+   * The commit index alone is never worth a write, and rides along with one where it has risen by so many entries since it last did:
+   * a start that knows of fewer only folds the others later, once a leader tells. Default 1.
+   */
+  readonly commitEntries: number
   /** Entries that are durable and applied stay in memory up to so many bytes, newest first, until told otherwise. Default 4 MiB. */
   readonly windowBytes: number
   /** A snapshot goes out in chunks of at most so many bytes, one under way at a time. Default 1 MiB. */
@@ -325,8 +330,11 @@ export type Input =
   | { readonly type: 'transfer'; readonly to: NodeId | undefined }
   /** The write of this token, and all before it, is on stable storage. */
   | { readonly type: 'persisted'; readonly token: PersistToken }
-  /** From now on so many bytes in place of RaftConfig.windowBytes: a node's groups share its memory. */
-  | { readonly type: 'window'; readonly bytes: number }
+  /**
+   * From now on so many bytes in place of RaftConfig.windowBytes: a node's groups share its memory. Of entries that each follower
+   * holds, where a leader waits for any, at most `heldBytes` of them (default: as many).
+   */
+  | { readonly type: 'window'; readonly bytes: number; readonly heldBytes?: number }
   /** The state machine has folded up to `index`. */
   | { readonly type: 'applied'; readonly index: LogIndex }
   /** Entries from storage for Output.fetches; empty where storage no longer has them. */

@@ -4,6 +4,7 @@ import { MetadataMachine } from '../../src/broker/metadata/machine.ts'
 import { MetadataState } from '../../src/broker/metadata/state.ts'
 import type { MetadataResult } from '../../src/broker/metadata/decide.ts'
 import { asLogIndex, asNodeId, asTerm } from '../../src/raft/types.ts'
+import { READ_TICKS } from '../../src/broker/replica.ts'
 import { FlotillaError } from '../../src/wire/errors.ts'
 import { ManualClock, settle } from '../support/manual-clock.ts'
 import { LIMITS as METADATA_LIMITS, node } from './metadata/cluster.ts'
@@ -332,5 +333,61 @@ describe('a replica that leads', () => {
       message.type === 'append' && message.to === 'n3' ? message.entries.map((entry) => entry.index) : [],
     )
     expect(carried).toContain(1)
+  })
+})
+
+describe('the newest entries in memory', () => {
+  const megabyte = 1024 * 1024
+  const big = 'x'.repeat(20_000)
+
+  function scene() {
+    const made = benchOf(['n1'])
+    const appendAll = (count: number): void => {
+      for (let each = 0; each < count; each += 1) {
+        made.append(big)
+        made.bench.settle()
+      }
+    }
+    const pass = (ticks: number): void => {
+      for (let tick = 0; tick < ticks; tick += 1) made.replica.tick(0)
+      made.replica.limitWindow(megabyte)
+    }
+    /** How many of the newest are in memory, without asking as a reader does. */
+    const held = (): number => {
+      const core = made.bench.core
+      const { last } = core.status()
+      let count = 0
+      while (count < last.index && core.entriesInMemory(asLogIndex(last.index - count), last.index, 1))
+        count += 1
+      return count
+    }
+    made.bench.lead()
+    return { ...made, appendAll, pass, held }
+  }
+
+  it('are kept for readers for a while after a start, then hardly any where nobody reads', () => {
+    const { appendAll, pass, held } = scene()
+    pass(1)
+    appendAll(5)
+    expect(held()).toBeGreaterThanOrEqual(5)
+    pass(READ_TICKS)
+    expect(held()).toBe(0)
+    appendAll(5)
+    expect(held()).toBe(0)
+  })
+
+  it('are kept where somebody reads, and for a while after', () => {
+    const { replica, appendAll, pass, held } = scene()
+    pass(READ_TICKS)
+    const at = replica.status().last.index
+    replica.entriesInMemory(at, at, 1)
+    pass(1)
+    appendAll(5)
+    // And the small one with which it began to lead.
+    expect(held()).toBe(6)
+    pass(READ_TICKS - 2)
+    expect(held()).toBe(6)
+    pass(1)
+    expect(held()).toBe(0)
   })
 })

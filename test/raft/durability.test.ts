@@ -120,6 +120,33 @@ describe('a write', () => {
     expect(group.writes.get('b')!.at(-1)!.hardState).toMatchObject({ commit: 2 })
   })
 
+  test('carries it only where it has risen by as many entries as it may lag', () => {
+    const group = new Group(three, { config: { commitEntries: 3 } })
+    group.elect('a')
+    group.settle()
+    const written: (number | undefined)[] = []
+    for (let each = 0; each < 6; each += 1) {
+      group.propose('a')
+      group.deliver(to('b'))
+      group.takeAll()
+      written.push(group.writes.get('b')!.at(-1)!.hardState?.commit)
+      group.settle()
+    }
+    expect(group.status('b').commit).toBe(7)
+    // With the entries 2 to 7, each of which tells that the one before is committed; the vote before them knew of none.
+    expect(written).toEqual([undefined, undefined, 3, undefined, undefined, 6])
+  })
+
+  test('carries it with any new term or vote, however little it has risen', () => {
+    const group = new Group(three, { config: { commitEntries: 100 } })
+    group.elect('a')
+    group.propose('a')
+    group.settle()
+    group.step('b', { type: 'message', message: { ...appendOf([1], 0, 'c', 9), entries: [] } })
+    expect(group.take('b')!.persist!.hardState).toMatchObject({ term: 9, commit: group.status('b').commit })
+    expect(group.status('b').commit).toBeGreaterThan(0)
+  })
+
   test('never calls entries committed that it only now brings to disk', () => {
     const group = new Group(three)
     group.step('b', { type: 'message', message: { ...appendOf([1, 1], 0, 'a', 1), commit: asLogIndex(2) } })

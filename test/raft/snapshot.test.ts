@@ -49,6 +49,54 @@ describe('a window that is made smaller while the group runs', () => {
   })
 })
 
+describe('a window in which only what somebody needs shall stay', () => {
+  const options = { type: 'window', bytes: 1_000_000, heldBytes: 1 } as const
+
+  test('keeps what a follower lacks, and gives it back once each holds it', () => {
+    const group = new Group(three)
+    group.elect('a')
+    group.settle()
+    group.step('a', options)
+    group.propose('a', 5)
+    group.settle(['c'])
+    const core = group.core('a')
+    expect(core.status().applied).toBe(6)
+    expect(core.entriesInMemory(asLogIndex(2), asLogIndex(6), Infinity)).toHaveLength(5)
+    comeBack(group)
+    group.propose('a', 1)
+    group.settle()
+    expect(core.status().followers.map(({ match }) => match)).toEqual([7, 7])
+    expect(core.entriesInMemory(asLogIndex(6), asLogIndex(6), Infinity)).toBeUndefined()
+  })
+
+  test('but never more than its whole size for a follower that is away', () => {
+    const group = new Group(three)
+    group.elect('a')
+    group.settle()
+    group.step('a', { ...options, bytes: 1 })
+    group.propose('a', 5)
+    group.settle(['c'])
+    const core = group.core('a')
+    expect(core.status().applied).toBe(6)
+    expect(core.entriesInMemory(asLogIndex(6), asLogIndex(6), Infinity)).toBeUndefined()
+  })
+
+  test('of a follower holds what is not yet durable and applied', () => {
+    const group = new Group(three)
+    group.elect('a')
+    group.settle()
+    group.step('b', options)
+    group.propose('a', 3)
+    group.settle()
+    const core = group.core('b')
+    expect(core.entriesInMemory(asLogIndex(2), asLogIndex(2), Infinity)).toBeUndefined()
+    const { applied, last } = core.status()
+    expect(core.entriesInMemory(asLogIndex(applied + 1), last.index, Infinity)).toHaveLength(
+      last.index - applied,
+    )
+  })
+})
+
 describe('entries that memory no longer holds', () => {
   const options = { config: { windowBytes: 1, maxAppendBytes: 100 } }
 

@@ -36,6 +36,7 @@ export type Incoming = WithoutTo<Message>
 
 /** A replica of node n1 with the real consensus core, a disk that writes when the test says, and peers that are the test. */
 export class ReplicaBench implements ReplicaHost {
+  readonly core: Raft
   readonly replica: Replica
   readonly sent: Message[] = []
   readonly failures: Error[] = []
@@ -55,11 +56,11 @@ export class ReplicaBench implements ReplicaHost {
   ) {
     const bootstrap = emptyBootstrap(configurationOf(...voters))
     this.lowEnd = { ...bootstrap.lowEnd, state: new Uint8Array(0) }
-    const core = new Raft({ ...defaultRaftConfig(asNodeId('n1')), ...raft }, bootstrap, () => 0)
+    this.core = new Raft({ ...defaultRaftConfig(asNodeId('n1')), ...raft }, bootstrap, () => 0)
     const { applied, lowEnd } = bootstrap
     this.replica = new Replica(
       GROUP,
-      core,
+      this.core,
       machine,
       this,
       { ...LIMITS, ...limits },
