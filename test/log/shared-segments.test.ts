@@ -418,4 +418,38 @@ describe('shared segments', () => {
     expect(commits).toHaveLength(1)
     expect(lines).toEqual([])
   })
+
+  it('move so few groups in one turn that no turn writes more than 32 files for it', async () => {
+    const disk = memoryDisk()
+    await disk.files.makeDirectory('/segments/shared')
+    const states = Array.from({ length: 70 }, (_, at) => ({
+      groupId: asGroupId(at + 1),
+      commit: 1,
+      shared: [{ number: 1, firstIndex: 1, lastIndex: 1, bytes: 5 }],
+    })) as unknown as GroupState[]
+    const found = { sharedSizes: new Map([[1, 350]]), newestShared: 1 }
+    const turns: GroupId[][] = []
+    const relocation = new SharedRelocation(
+      await disk.openStore('/store'),
+      new SegmentFiles(disk.files, '/segments'),
+      new SharedSegments({ ...sharedLimits, sharedBytes: 1 }, found, states),
+      testEnv(disk).logger,
+      {
+        groups: () => states,
+        stateOf: (groupId) => states.find((state) => state.groupId === groupId),
+        commit: (relocations) => {
+          turns.push(relocations.map(({ groupId }) => groupId))
+          return Promise.resolve()
+        },
+        fail: (error) => {
+          throw error
+        },
+      },
+    )
+    relocation.start()
+    await until('all groups had their turn', () => turns.flat().length === states.length)
+    await relocation.close()
+    expect(turns.map((turn) => turn.length)).toEqual([32, 32, 6])
+    expect(new Set(turns.flat()).size).toBe(states.length)
+  })
 })
