@@ -77,7 +77,7 @@ const mutants: readonly Mutant[] = [
   {
     name: 'answers a commit before it is on any disk',
     laws: ['group-old-commit', 'group-commit-lost'],
-    firstSeed: 40,
+    firstSeed: 240,
     break: replaced(
       PendingReplies.prototype,
       'add',
